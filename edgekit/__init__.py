@@ -1,0 +1,42 @@
+"""edgekit: from a Keras image classifier to a small, fast, proven .tflite.
+
+The public names below load on first use (PEP 562), so `import edgekit` imports neither TensorFlow nor pandas.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "Artifact": "edgekit.artifact",
+    "Dataset": "edgekit.data.dataset",
+    "EdgekitError": "edgekit.errors",
+    "Evaluation": "edgekit.evaluation.evaluate",
+    "Measurement": "edgekit.measurement.bench",
+    "Preprocess": "edgekit.preprocess",
+    "Recipe": "edgekit.recipe",
+    "bench": "edgekit.measurement.bench",
+    "build": "edgekit.models.zoo",
+    "compress": "edgekit.pipeline",
+    "evaluate": "edgekit.evaluation.evaluate",
+    "export": "edgekit.exporting.export",
+    "load_artifact": "edgekit.artifact",
+    "load_data": "edgekit.data.dataset",
+    "load_recipe": "edgekit.recipe",
+    "train": "edgekit.training.fit",
+}
+
+__all__ = ["__version__", *sorted(_PUBLIC)]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'edgekit' has no attribute {name!r}")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PUBLIC})
