@@ -1,0 +1,131 @@
+"""The models that `--model` takes: a row a model, and `build`, which makes a Keras model on logits of a row.
+
+The table itself needs no Keras, so that names can be checked and listed without it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edgekit.errors import BadInput, MissingExtra, unknown
+
+if TYPE_CHECKING:
+    import keras
+
+SMALL_INPUT = 64  # px; up to here the stem keeps the resolution until the final map is MIN_MAP
+MIN_MAP = 4
+MIN_INPUT = 8
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model: which family's table builds it, and how it is meant to be used.
+
+    `halvings` counts the family's stride-2 layers; `alpha` is the default width multiplier, None where the
+    family has none. `preprocess` names a preset of edgekit.preprocess (R6); `image_size` is the published
+    resolution in px.
+    """
+
+    family: str
+    variant: str
+    halvings: int
+    preprocess: str
+    image_size: int
+    alpha: float | None
+    source: str
+
+
+ZOO: dict[str, Row] = {
+    "mobilenet_v1": Row("mobilenet", "v1", 5, "tf", 224, 1.0, "Howard et al. 2017, arXiv:1704.04861"),
+    "mobilenet_v2": Row("mobilenet", "v2", 5, "tf", 224, 1.0, "Sandler et al. 2018, arXiv:1801.04381"),
+    "resnet8": Row("resnet", "8", 2, "tf", 32, None, "MLPerf Tiny v0.5 image classification; He et al. 2015"),
+    "resnet20": Row("resnet", "20", 2, "tf", 32, None, "He et al. 2015, arXiv:1512.03385, section 4.2"),
+}
+
+ALIASES: dict[str, str] = {"mobilenet": "mobilenet_v2", "resnet": "resnet8"}
+
+
+def find(name: str) -> tuple[str, Row]:
+    """The full name and row of a model name or alias. Raises BadInput listing the known names."""
+    full = ALIASES.get(name, name)
+    if full not in ZOO:
+        raise unknown("model", name, [*ZOO, *ALIASES])
+    return full, ZOO[full]
+
+
+def build(
+    name: str,
+    *,
+    classes: int,
+    input_shape: tuple[int, int, int],
+    alpha: float | None = None,
+    dropout: float = 0.0,
+) -> keras.Model:
+    """A functional Keras 3 model with random weights, on any Keras backend.
+
+    Input: normalized float32 [n, height, width, channels]. Output: logits float32 [n, classes]. `alpha`
+    multiplies the widths of the families that have a width multiplier (default: the row's); `dropout` acts
+    before the last layer. Raises BadInput for an unknown name, an input or a width that cannot work,
+    MissingExtra without Keras.
+    """
+    full, row = find(name)
+    _check(full, row, classes, input_shape, alpha, dropout)
+    strides = stem_strides(row.halvings, input_shape[0], input_shape[1])
+    try:
+        family = importlib.import_module(f"edgekit.models.{row.family}")
+    except ModuleNotFoundError as missing:
+        raise MissingExtra("Building a model", "train") from missing
+    width = {} if row.alpha is None else {"alpha": row.alpha if alpha is None else alpha}
+    return family.build(
+        row.variant,
+        classes=classes,
+        input_shape=input_shape,
+        strides=strides,
+        dropout=dropout,
+        name=full,
+        **width,
+    )
+
+
+def stem_strides(halvings: int, height: int, width: int) -> tuple[int, ...]:
+    """The stride of each stride-2 layer, from the input on: the first ones become 1 for small inputs.
+
+    Inputs of more than 64 px on their shorter side keep the published strides; below, strides go from the
+    front until the final map is at least 4x4.
+    """
+    side = min(height, width)
+    kept = halvings
+    while side <= SMALL_INPUT and kept > 0 and math.ceil(side / 2**kept) < MIN_MAP:
+        kept -= 1
+    return (1,) * (halvings - kept) + (2,) * kept
+
+
+def _check(
+    name: str, row: Row, classes: int, shape: tuple[int, int, int], alpha: float | None, dropout: float
+) -> None:
+    if len(shape) != 3 or not all(isinstance(side, int) for side in shape) or min(shape) < 1:
+        raise BadInput(
+            f"Input shape {shape} is not (height, width, channels).",
+            "Give three whole numbers, such as (32, 32, 3).",
+        )
+    if min(shape[:2]) < MIN_INPUT:
+        raise BadInput(
+            f"{name} needs an input of at least {MIN_INPUT}x{MIN_INPUT} pixels, not {shape[0]}x{shape[1]}.",
+            f"Set the image size to {MIN_INPUT} or more.",
+        )
+    if classes < 2:
+        raise BadInput(
+            f"A classifier needs at least 2 classes, not {classes}.", "Check the data's class folders."
+        )
+    if alpha is not None and row.alpha is None:
+        raise BadInput(f"{name} has no width multiplier.", "Leave alpha out, or choose a MobileNet.")
+    if alpha is not None and not 0.05 <= alpha <= 4:
+        raise BadInput(
+            f"Width multiplier {alpha} is outside 0.05 to 4.",
+            "Usual values are 0.25, 0.35, 0.5, 0.75 and 1.0.",
+        )
+    if not 0 <= dropout < 1:
+        raise BadInput(f"Dropout {dropout} is not in [0, 1).", "Use 0 for none; 0.2 is usual.")
