@@ -1,0 +1,197 @@
+"""The only caller of the TFLite converter: a frozen function and a variant in, the bytes of a .tflite out."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edgekit.artifact import Io, Variant
+from edgekit.errors import BadInput, UsageError
+from edgekit.exporting.freeze import Frozen
+from edgekit.runtime.flatbuffer import pack, parse
+from edgekit.runtime.ranges import Ranges, normalization_tensors, observe, with_ranges
+
+SIGNATURE = "serving_default"
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What full-integer quantization needs.
+
+    `images()` yields float32 [1, H, W, C] as the frozen function takes them; `extremes` are two such images, all
+    pixels 0 and all pixels 255, so that the input's scale covers every picture and not only the calibration set.
+    """
+
+    images: Callable[[], Iterable[np.ndarray]]
+    extremes: tuple[np.ndarray, np.ndarray]
+
+
+def convert(frozen: Frozen, variant: Variant, *, calibration: Calibration | None = None, io: Io = "float32") -> bytes:
+    """The .tflite of a frozen function, with the serving signature.
+
+    `int8` and `int16x8` need `calibration`; `io` other than float32 needs `int8`. Raises UsageError where they do not
+    fit, BadInput where the model has an operator that TFLite lacks (Flex operators are never used).
+    """
+    if io != "float32" and variant != "int8":
+        raise UsageError(f"--io {io} is for the int8 variant, not {variant}.", "Use --io float32, or --variants int8.")
+    with _quiet() as said:
+        try:
+            content = _CONVERT[variant](frozen, calibration, io)
+        except Exception as error:
+            if isinstance(error, (UsageError, BadInput, KeyboardInterrupt)):
+                raise
+            raise _refusal(error, said()) from error
+    return _with_signature(content, frozen)
+
+
+def calibrate(frozen: Frozen, calibration: Calibration, threads: int | None = None) -> bytes:
+    """The float .tflite that the quantizer starts from, with the range of every activation written in.
+
+    The converter's own calibrator sees one image only, so that it lays out the tensors; see `runtime.ranges`.
+    """
+    converter = _converter(frozen)
+    import tensorflow as tf
+
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.representative_dataset = lambda: iter([[calibration.extremes[0]]])
+    converter._experimental_calibrate_only = True
+    content = bytes(converter.convert())
+    return with_ranges(content, _ranges(content, calibration, threads or usable_cores()))
+
+
+def _ranges(content: bytes, calibration: Calibration, threads: int) -> Ranges:
+    ranges = dict(observe(content, calibration.images(), threads))
+    widest = observe(content, calibration.extremes, threads)
+    return {**ranges, **{index: widest[index] for index in normalization_tensors(content)}}
+
+
+def usable_cores() -> int:
+    """Cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _converter(frozen: Frozen) -> Any:
+    import tensorflow as tf
+
+    # Passing the trackable object as well is what the deprecation warning asks for, and is the slow path.
+    return tf.lite.TFLiteConverter.from_concrete_functions([frozen.function])
+
+
+def _float32(frozen: Frozen, _: Calibration | None, __: Io) -> bytes:
+    return bytes(_converter(frozen).convert())
+
+
+def _float16(frozen: Frozen, _: Calibration | None, __: Io) -> bytes:
+    import tensorflow as tf
+
+    converter = _converter(frozen)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.target_spec.supported_types = [tf.float16]
+    return bytes(converter.convert())
+
+
+def _dynamic(frozen: Frozen, _: Calibration | None, __: Io) -> bytes:
+    import tensorflow as tf
+
+    converter = _converter(frozen)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    return bytes(converter.convert())
+
+
+def _int8(frozen: Frozen, calibration: Calibration | None, io: Io) -> bytes:
+    import tensorflow as tf
+    from tensorflow.lite.python.convert import mlir_quantize
+
+    calibrated = calibrate(frozen, _needed(calibration))
+    kind = tf.dtypes.as_dtype(io)
+    return bytes(mlir_quantize(calibrated, input_data_type=kind, output_data_type=kind))
+
+
+def _int16x8(frozen: Frozen, calibration: Calibration | None, _: Io) -> bytes:
+    """By the converter's own calibrator: its 16-bit quantizer takes no ranges from outside."""
+    import tensorflow as tf
+
+    needed = _needed(calibration)
+    converter = _converter(frozen)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.target_spec.supported_ops = [
+        tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8]
+    converter.representative_dataset = lambda: ([image] for image in needed.images())
+    return bytes(converter.convert())
+
+
+_CONVERT: dict[str, Callable[[Frozen, Calibration | None, Io], bytes]] = {
+    "float32": _float32,
+    "float16": _float16,
+    "dynamic": _dynamic,
+    "int8": _int8,
+    "int16x8": _int16x8,
+}
+
+
+def _needed(calibration: Calibration | None) -> Calibration:
+    if calibration is None:
+        raise UsageError("Integer quantization needs calibration images.", "Pass a data set or a calibration folder.")
+    return calibration
+
+
+def _with_signature(content: bytes, frozen: Frozen) -> bytes:
+    """Names the input and the output again: a converted frozen function has no signature, and apps ask by name."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = parse(content)
+    graph = model.subgraphs[0]
+    signature = schema.SignatureDefT()
+    signature.signatureKey, signature.subgraphIndex = SIGNATURE, 0
+    signature.inputs = [_named(schema, frozen.input_name, graph.inputs[0])]
+    signature.outputs = [_named(schema, frozen.output_name, graph.outputs[0])]
+    model.signatureDefs = [signature]
+    return pack(model)
+
+
+def _named(schema: Any, name: str, index: int) -> Any:
+    entry = schema.TensorMapT()
+    entry.name, entry.tensorIndex = name, int(index)
+    return entry
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[Callable[[], str]]:
+    """Keeps the converter's C++ chatter off the user's screen; the callable returns what it said, for an error."""
+    level = logging.getLogger("tensorflow").level
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as said, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
+        os.dup2(said.fileno(), 2)
+
+        def read() -> str:
+            said.seek(0)
+            return said.read().decode(errors="replace")
+
+        try:
+            yield read
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            logging.getLogger("tensorflow").setLevel(level)
+
+
+def _refusal(error: Exception, said: str) -> BadInput:
+    text = f"{error}\n{said}"
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    missing = [line for line in lines if line.startswith(("Flex ops:", "Custom ops:"))]
+    if missing:
+        return BadInput(f"The model uses operators that TFLite lacks: {missing[0]}.",
+                        "Replace the layers that make them; edgekit uses no Flex operators.")
+    return BadInput(f"The TFLite converter refused the model: {lines[0] if lines else type(error).__name__}.",
+                    "Run again with --debug to see everything it said.")

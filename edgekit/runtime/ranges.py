@@ -1,0 +1,79 @@
+"""The range of every activation over some images: what full-integer quantization is calibrated with.
+
+TensorFlow's own calibrator runs reference kernels in one thread, and reads a tensor after an operator that works in
+place may have written over it: the input of a residual addition is then given the range of the sum. Here every
+activation is made an output of the graph, so none shares memory with another, and XNNPACK computes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from edgekit.runtime.flatbuffer import activations, is_constant, op_name, pack, parse
+from edgekit.runtime.interpreter import create_interpreter
+
+Ranges = Mapping[int, tuple[float, float]]  # tensor index in the main graph -> (min, max)
+
+# Operators that act on each value alone: behind them, the range of the input decides the range of the output.
+ELEMENTWISE = {"ADD", "SUB", "MUL", "DIV", "QUANTIZE", "DEQUANTIZE"}
+
+
+def observe(content: bytes, images: Iterable[np.ndarray], threads: int) -> Ranges:
+    """(min, max) of every float activation of the file over `images`, float32 [1, H, W, 3] each.
+
+    Raises ValueError if there is no image.
+    """
+    model = parse(content)
+    indices = activations(model)
+    interpreter = create_interpreter(_with_outputs(model, indices), threads=threads)
+    interpreter.allocate_tensors()
+    source = interpreter.get_input_details()[0]["index"]
+    low, high = np.full(len(indices), np.inf, np.float32), np.full(len(indices), -np.inf, np.float32)
+    seen = False
+    for image in images:
+        seen = True
+        interpreter.set_tensor(source, image)
+        interpreter.invoke()
+        for place, index in enumerate(indices):
+            view = interpreter.tensor(index)()
+            low[place] = min(low[place], view.min())
+            high[place] = max(high[place], view.max())
+            del view  # the interpreter refuses to run while a view of its memory is alive
+    if not seen:
+        raise ValueError("no calibration images")
+    return {i: (float(a), float(b)) for i, a, b in zip(indices, low, high, strict=True)}
+
+
+def normalization_tensors(content: bytes) -> set[int]:
+    """The graph input and every activation computed from it by elementwise operators with constants alone."""
+    model = parse(content)
+    graph = model.subgraphs[0]
+    reached = {int(graph.inputs[0])}
+    for operator in graph.operators:
+        inputs = [int(i) for i in operator.inputs if i >= 0]
+        computed = [i for i in inputs if not is_constant(model, graph.tensors[i])]
+        if op_name(model, operator) in ELEMENTWISE and computed and all(i in reached for i in computed):
+            reached.update(int(i) for i in operator.outputs)
+    return reached
+
+
+def with_ranges(content: bytes, ranges: Ranges) -> bytes:
+    """The same file with (min, max) written into each tensor's quantization parameters, as a calibrator leaves them."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = parse(content)
+    for index, (low, high) in ranges.items():
+        tensor = model.subgraphs[0].tensors[index]
+        tensor.quantization = tensor.quantization or schema.QuantizationParametersT()
+        tensor.quantization.min = np.array([low], np.float32)
+        tensor.quantization.max = np.array([high], np.float32)
+    return pack(model)
+
+
+def _with_outputs(model: Any, indices: list[int]) -> bytes:
+    model.subgraphs[0].outputs = np.array(indices, np.int32)
+    model.signatureDefs = []  # they name outputs that are no longer there
+    return pack(model)
