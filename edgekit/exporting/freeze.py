@@ -39,7 +39,7 @@ def freeze(model: Any, *, normalization: Normalization | None = None, softmax: b
     shape = tuple(model.input_shape[1:])
     if None in shape:
         raise BadInput(f"The model's input size {shape} is not fixed.", "Build it with a fixed height and width.")
-    input_name, output_name = model.input_names[0], model.output_names[0]
+    input_name, output_name = model.inputs[0].name, model.output_names[0]
 
     def serve(image: Any) -> Any:
         real = image if normalization is None else (image - normalization.mean) / normalization.std

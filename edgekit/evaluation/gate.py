@@ -1,0 +1,63 @@
+"""Budgets, and the choice of a variant within them: the one rule table behind what is shipped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from edgekit.recipe import Budget
+
+SAME_SPEED = 1.02  # medians within 2 % of each other count as equally fast
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What the choice looks at. `top1` is a fraction of 1, `latency_ms` the median, `size_bytes` the whole file's."""
+
+    variant: str
+    verified: bool
+    top1: float
+    latency_ms: float
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Choice:
+    """`chosen` is None if no candidate passes; `violations` gives the sentences for each that does not."""
+
+    chosen: str | None
+    violations: dict[str, tuple[str, ...]]
+
+
+def drop_points(candidate: Candidate, reference: Candidate) -> float:
+    """Top-1 points lost against the reference; negative where the candidate is better."""
+    return round(100 * (reference.top1 - candidate.top1), 9)
+
+
+# What is measured, its limit in the budget, and the sentence when it is exceeded.
+RULES: tuple[tuple[Callable[[Candidate, Candidate], float], str, str], ...] = (
+    (drop_points, "max_drop_points", "loses {:.2f} points of top-1, budget {:g}"),
+    (lambda c, _: c.size_bytes / 1e6, "max_size_mb", "has {:.2f} MB, budget {:g}"),
+    (lambda c, _: c.latency_ms, "max_latency_ms", "takes {:.3f} ms, budget {:g}"),
+)
+
+
+def violations(candidate: Candidate, reference: Candidate, budget: Budget) -> tuple[str, ...]:
+    """A sentence for each limit of the budget that the candidate exceeds, and one if it is not verified."""
+    found = () if candidate.verified else ("failed verification",)
+    measured = ((rule(candidate, reference), getattr(budget, limit), text) for rule, limit, text in RULES)
+    return found + tuple(text.format(value, limit) for value, limit, text in measured if value > limit)
+
+
+def choose(candidates: Sequence[Candidate], budget: Budget) -> Choice:
+    """Of the candidates that verify and meet every budget: the lowest median latency; within 2 %, the smallest file.
+
+    The first candidate is the reference (float32) that the drop is measured from.
+    """
+    found = {one.variant: violations(one, candidates[0], budget) for one in candidates}
+    passing = [one for one in candidates if not found[one.variant]]
+    if not passing:
+        return Choice(None, found)
+    fastest = min(one.latency_ms for one in passing)
+    tied = [one for one in passing if one.latency_ms <= fastest * SAME_SPEED]
+    return Choice(min(tied, key=lambda one: one.size_bytes).variant, found)

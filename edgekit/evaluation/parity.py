@@ -1,0 +1,136 @@
+"""Does the exported file still say what the model said? And is a quantized file really integer?
+
+Limits: docs/contracts.md, "Verification limits".
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from edgekit.artifact import Variant
+from edgekit.evaluation.metrics import sqnr_db, wilson
+from edgekit.recipe import Verify
+from edgekit.runtime.flatbuffer import is_constant, op_name, parse
+from edgekit.runtime.interpreter import open_model
+
+IO_OPS = {"QUANTIZE", "DEQUANTIZE"}
+TIE = 1e-6  # outputs this close to the largest one count as tied with it, as a share of it
+
+
+@dataclass(frozen=True)
+class Parity:
+    """The file against the model on the same `n` images.
+
+    `agreement`: share of images with the same argmax, ties of the model's outputs set aside, `ci95` its Wilson
+    interval; `sqnr_db`: 10 log10(sum y^2 / sum (y - y')^2); `max_abs`: largest |y - y'|; `max_relative`: of the
+    largest |y|; `dtypes`: tensors of each dtype; `float_ops`: operators that compute in float in an integer file.
+    `failures` are sentences; none means verified.
+    """
+
+    variant: str
+    n: int
+    agreement: float
+    ci95: tuple[float, float]
+    sqnr_db: float | None
+    max_abs: float
+    max_relative: float
+    dtypes: dict[str, int]
+    float_ops: tuple[str, ...]
+    failures: tuple[str, ...]
+
+    @property
+    def verified(self) -> bool:
+        return not self.failures
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "verified": self.verified}
+
+
+def parity(content: bytes, variant: Variant, inputs: np.ndarray, reference: np.ndarray, limits: Verify) -> Parity:
+    """Runs the file on `inputs` (float32 [n, ...], as the file takes them) and compares with the model's `reference`
+    outputs (float32 [n, classes])."""
+    outputs = run_all(content, inputs)
+    same = _same_class(reference, outputs)
+    largest = float(np.abs(reference).max())
+    max_abs = float(np.abs(outputs - reference).max())
+    integer = variant in ("int8", "int16x8")
+    measured = Parity(
+        variant=variant,
+        n=len(inputs),
+        agreement=float(same.mean()),
+        ci95=wilson(int(same.sum()), len(same)),
+        sqnr_db=_finite(sqnr_db(reference, outputs)),
+        max_abs=max_abs,
+        max_relative=max_abs / largest if largest else max_abs,
+        dtypes=tensor_dtypes(content),
+        float_ops=float_operators(content) if integer else (),
+        failures=(),
+    )
+    return Parity(**{**measured.__dict__, "failures": tuple(_failures(measured, limits))})
+
+
+def run_all(content: bytes, inputs: np.ndarray) -> np.ndarray:
+    """float32 [n, ...] one by one through the file -> float32 [n, classes]."""
+    model = open_model(content)
+    return np.concatenate([model.run(inputs[i : i + 1])[0] for i in range(len(inputs))])
+
+
+def tensor_dtypes(content: bytes) -> dict[str, int]:
+    """How many tensors of each dtype the file has."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    names = {value: name.lower() for name, value in vars(schema.TensorType).items() if isinstance(value, int)}
+    graphs = parse(content).subgraphs
+    return dict(sorted(Counter(names[tensor.type] for graph in graphs for tensor in graph.tensors).items()))
+
+
+def float_operators(content: bytes) -> tuple[str, ...]:
+    """Operators other than QUANTIZE and DEQUANTIZE at the graph's ends that read or write float tensors, with the
+    name of the tensor they write; none in an all-integer file."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = parse(content)
+    graph = model.subgraphs[0]
+    floats = {schema.TensorType.FLOAT32, schema.TensorType.FLOAT16, schema.TensorType.FLOAT64}
+    ends = {int(i) for i in (*graph.inputs, *graph.outputs)}
+    found = []
+    for operator in graph.operators:
+        touched = [int(i) for i in (*operator.inputs, *operator.outputs) if i >= 0]
+        in_float = [i for i in touched if graph.tensors[i].type in floats]
+        at_the_end = op_name(model, operator) in IO_OPS and all(i in ends for i in in_float)
+        if in_float and not at_the_end and not all(is_constant(model, graph.tensors[i]) for i in in_float):
+            written = graph.tensors[int(operator.outputs[0])].name.decode(errors="replace")
+            found.append(f"{op_name(model, operator)} {written}")
+    return tuple(found)
+
+
+def _same_class(reference: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+    """bool [n]: the file's argmax is among the classes that the model ranks first, exact ties included."""
+    top = reference.max(axis=1, keepdims=True)
+    tied = reference >= top - TIE * np.abs(top)
+    return np.asarray(tied[np.arange(len(outputs)), outputs.argmax(axis=1)])
+
+
+def _finite(value: float) -> float | None:
+    return round(float(value), 3) if np.isfinite(value) else None
+
+
+def _failures(measured: Parity, limits: Verify) -> list[str]:
+    failures = []
+    if measured.variant == "float32":
+        if measured.max_relative > limits.float32_max_relative:
+            failures.append(f"outputs differ by {measured.max_relative:.2e} of the largest output, "
+                            f"limit {limits.float32_max_relative:.0e}")
+        wanted = 1.0
+    else:
+        wanted = float(getattr(limits, f"{measured.variant}_agreement"))
+    if measured.agreement < wanted:
+        failures.append(f"agrees with the Keras model on {measured.agreement:.1%} of {measured.n} images, "
+                        f"limit {wanted:.1%}")
+    if measured.float_ops:
+        failures.append(f"{len(measured.float_ops)} operators still compute in float: {measured.float_ops[0]}")
+    return failures

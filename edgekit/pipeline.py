@@ -1,0 +1,286 @@
+"""The whole job, in order: recipe -> data -> model -> train -> variants -> verify -> evaluate -> bench -> choice -> report.
+
+This is the only module that knows the order. Each stage is finished once; a killed run continues on the same call.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekit import __version__
+from edgekit.artifact import Artifact, Card, Variant, card_path, load_artifact, sha256_of, write_json, write_text
+from edgekit.data.dataset import Dataset, load_data
+from edgekit.errors import CheckFailed
+from edgekit.models.zoo import find
+from edgekit.preprocess import Preprocess, preset
+from edgekit.progress import Progress, Reporter, silent
+from edgekit.recipe import FLAGS, Recipe, load_recipe
+from edgekit.results import CARD_METRICS, describe, failures, variant_rows
+from edgekit.run import Made, Run, now, open_run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RUNS = Path("runs")
+WEIGHTS = "model.weights.h5"
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """A finished run. `results` is what the report is made of (docs/contracts.md, "Results")."""
+
+    folder: Path
+    recipe: Recipe
+    results: Mapping[str, Any]
+    artifacts: tuple[Artifact, ...]
+    chosen: Artifact | None
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a variant: size, accuracy, latency, memory, verdicts."""
+        import pandas as pd
+
+        return pd.DataFrame(self.results["variants"]).set_index("variant")
+
+    def check(self) -> None:
+        """Raises CheckFailed where a variant failed verification or no variant meets the budget."""
+        if self.results["failures"]:
+            raise CheckFailed(" ".join(self.results["failures"]), f"The files are kept in {self.folder / 'artifacts'}.")
+
+
+def compress(
+    recipe: Recipe | str | Path | None = None,
+    *,
+    out: str | Path | None = None,
+    progress: Reporter = silent,
+    **fields: Any,
+) -> Compressed:
+    """Runs a recipe (a value, a name or a file; `fields` are those of the command line: model="mobilenet", epochs=3).
+
+    `out` is the run directory, by default runs/{model}-{data}-{hash}. The same call continues a run that was
+    interrupted. `Compressed.check()` raises where a budget or the verification failed.
+    """
+    if not isinstance(recipe, Recipe):
+        recipe = load_recipe(recipe, {FLAGS[name]: value for name, value in fields.items()})
+    elif fields:
+        raise TypeError("give a Recipe or fields to change in one, not both")
+    dataset = load_data(
+        recipe.data.source,
+        preprocess=_preprocess(recipe),
+        calibration_images=recipe.data.calibration_images,
+        seed=recipe.seed,
+        progress=progress,
+    )
+    folder = Path(out) if out else RUNS / _folder_name(recipe, dataset)
+    with open_run(folder) as run:
+        return _Job(run, recipe, dataset, progress).finish()
+
+
+def _preprocess(recipe: Recipe) -> Preprocess:
+    """The recipe's own, or the preset that the model was made for; at the recipe's image size."""
+    height, width = recipe.image_size
+    wanted = recipe.data.preprocess or find(recipe.model.name)[1].preprocess
+    if isinstance(wanted, Preprocess):
+        return wanted
+    return preset(wanted, height, width)
+
+
+def _folder_name(recipe: Recipe, dataset: Dataset) -> str:
+    model = find(recipe.model.name)[0]
+    digest = hashlib.sha256((recipe.sha256() + dataset.sha256).encode()).hexdigest()
+    return f"{model}-{Path(dataset.name).stem}-{digest[:8]}"
+
+
+class _Job:
+    """One recipe on one data set in one run directory."""
+
+    def __init__(self, run: Run, recipe: Recipe, dataset: Dataset, progress: Reporter) -> None:
+        self.run = run
+        self.recipe = recipe
+        self.dataset = dataset
+        self.progress = progress
+        self.model_name = find(recipe.model.name)[0]
+        self._model: Any = None
+        # float32 is what every other variant is judged against, so it is always made.
+        self.variants: tuple[Variant, ...] = tuple(dict.fromkeys(("float32", *recipe.variants)))
+
+    def finish(self) -> Compressed:
+        started = self._begin()
+        trained = self._train()
+        exported = {variant: self._export(variant) for variant in self.variants}
+        files = {variant: self.run.file(made["file"]) for variant, made in exported.items()}
+        evaluated = {variant: self._evaluate(variant, path) for variant, path in files.items()}
+        measured = self._bench(files)
+        rows, choice = variant_rows(exported, evaluated, measured, self.recipe.budget)
+        results = {
+            **self._record(started, now(), choice.chosen and exported[choice.chosen]["file"]),
+            "recipe": self.recipe.model_dump(mode="json"),
+            "dataset": describe(self.dataset),
+            "training": trained,
+            "variants": rows,
+            "latency": measured,
+            "failures": failures(rows, choice),
+        }
+        self._write_cards(exported, rows)
+        self._report(results)
+        return self._compressed(results, files, choice.chosen)
+
+    def _begin(self) -> str:
+        """run.json without a finish time, until `_report` has written everything."""
+        write_text(self.run.file("recipe.yaml"), self.recipe.to_yaml())
+        started = now()
+        write_json(self.run.file("run.json"), self._record(started, None, None))
+        return started
+
+    def _record(self, started: str, finished: str | None, chosen: str | None) -> dict[str, Any]:
+        return {
+            "schema": 1,
+            "edgekit": __version__,
+            "model": self.model_name,
+            "data": self.dataset.name,
+            "recipe_sha256": self.recipe.sha256(),
+            "data_sha256": self.dataset.sha256,
+            "started": started,
+            "finished": finished,
+            "chosen": chosen,
+        }
+
+    # ---- stages -------------------------------------------------------------------------------------------------
+
+    def _made_from(self) -> dict[str, Any]:
+        """What decides the weights: a change of any of it trains again."""
+        recipe = self.recipe
+        return {
+            "model": recipe.model.model_dump(mode="json"),
+            "preprocess": self.dataset.preprocess.model_dump(mode="json"),
+            "data": self.dataset.sha256,
+            "train": recipe.train.model_dump(mode="json"),
+            "seed": recipe.seed,
+        }
+
+    def _train(self) -> Made:
+        def work(state: Path) -> tuple[list[Path], Made]:
+            from edgekit.training.fit import train
+
+            self._model = self._untrained()
+            trained = train(self._model, self.dataset, self.recipe.train, state_dir=state, seed=self.recipe.seed,
+                            progress=self.progress)
+            weights = state / WEIGHTS
+            whole = weights.with_name(f".{WEIGHTS}")  # Keras insists on the ending
+            self._model.save_weights(whole)
+            whole.replace(weights)
+            return [weights], trained.to_dict()
+
+        return self.run.stage("train", self._made_from(), work)
+
+    def _untrained(self) -> Any:
+        from edgekit.models.zoo import build
+
+        wanted, feed = self.recipe.model, self.dataset.preprocess
+        return build(
+            wanted.name,
+            classes=len(self.dataset.class_names),
+            input_shape=(feed.height, feed.width, 3),
+            alpha=wanted.alpha,
+            dropout=wanted.dropout,
+            seed=self.recipe.seed,
+        )
+
+    @functools.cached_property
+    def _exporter(self) -> Any:
+        """Made when the first variant is exported; a run whose files are all there needs no TensorFlow."""
+        from edgekit.exporting.export import Exporter
+
+        if self._model is None:
+            self._model = self._untrained()
+            self._model.load_weights(self.run.file("stages", "train", WEIGHTS))
+        return Exporter(self._model, self.dataset, name=self.model_name, limits=self.recipe.verify)
+
+    def _export(self, variant: Variant) -> Made:
+        io = self.recipe.io if variant == "int8" else "float32"
+
+        def work(_: Path) -> tuple[list[Path], Made]:
+            self._tell("export", self.variants.index(variant), variant)
+            made = self._exporter.write(self.run.file("artifacts"), variant, io, self.recipe)
+            file = made.artifact.path.relative_to(self.run.folder).as_posix()
+            return [made.artifact.path], {
+                "file": file,
+                "card": made.artifact.card.model_dump(mode="json", by_alias=True),
+                "parity": made.parity.to_dict(),
+            }
+
+        inputs = {**self._made_from(), "variant": variant, "io": io,
+                  "calibration": self.recipe.data.calibration_images,
+                  "verify": self.recipe.verify.model_dump(mode="json")}
+        return self.run.stage(f"export-{variant}", inputs, work)[0]
+
+    def _evaluate(self, variant: Variant, path: Path) -> Made:
+        def work(_: Path) -> tuple[list[Path], Made]:
+            from edgekit.evaluation.evaluate import evaluate
+
+            self._tell("evaluate", self.variants.index(variant), variant)
+            found = evaluate(path, self.dataset.test, load_artifact(path).card.preprocessing)  # type: ignore[union-attr]
+            rows = self.run.file("results", f"evaluation_{variant}.csv")
+            write_text(rows, found.to_frame().to_csv(index=False, lineterminator="\n"))
+            return [rows], {**found.summary(), "rows": rows.relative_to(self.run.folder).as_posix()}
+
+        inputs = {"file": sha256_of(path.read_bytes()), "data": self.dataset.sha256}
+        return self.run.stage(f"evaluate-{variant}", inputs, work)[0]
+
+    def _bench(self, files: Mapping[Variant, Path]) -> Made:
+        """variant -> the summary of each thread count, in the recipe's order."""
+        wanted = self.recipe.bench
+
+        def work(_: Path) -> tuple[list[Path], Made]:
+            from edgekit.measurement.bench import bench
+
+            found = [bench(list(files.values()), threads=threads, processes=wanted.processes, min_runs=wanted.runs,
+                           min_seconds=wanted.seconds, progress=self.progress) for threads in wanted.threads]
+            raw = self.run.file("results", "latency.json")
+            write_json(raw, [one.to_json() for measured in found for one in measured])
+            return [raw], {variant: [measured[place].summary() for measured in found]
+                           for place, variant in enumerate(files)}
+
+        inputs = {"files": [sha256_of(path.read_bytes()) for path in files.values()],
+                  "bench": wanted.model_dump(mode="json")}
+        return self.run.stage("bench", inputs, work)
+
+    # ---- what is left behind ------------------------------------------------------------------------------------
+
+    def _write_cards(self, exported: Mapping[Variant, Made], rows: list[dict[str, Any]]) -> None:
+        """Adds what was measured to each card; figures and dates live there and never in the .tflite."""
+        for row in rows:
+            card = Card.model_validate(exported[row["variant"]]["card"])
+            metrics = {name: row[name] for name in CARD_METRICS}
+            dated = card.model_copy(update={"metrics": metrics, "created": now()})
+            write_json(card_path(self.run.file(row["file"])), dated.model_dump(mode="json", by_alias=True))
+
+    def _report(self, results: Mapping[str, Any]) -> None:
+        from edgekit.report.html import html_report
+        from edgekit.report.markdown import markdown_report
+        from edgekit.report.tables import variants_csv
+
+        self._tell("report", 0, "")
+        write_json(self.run.file("results", "results.json"), results)
+        write_text(self.run.file("results", "variants.csv"), variants_csv(results))
+        write_text(self.run.file("report.md"), markdown_report(results))
+        write_text(self.run.file("report.html"), html_report(results))
+        write_json(self.run.file("run.json"), {key: results[key] for key in self._record("", None, None)})
+
+    def _compressed(self, results: Made, files: Mapping[Variant, Path], chosen: str | None) -> Compressed:
+        artifacts = {variant: load_artifact(path) for variant, path in files.items()}
+        return Compressed(
+            folder=self.run.folder,
+            recipe=self.recipe,
+            results=results,
+            artifacts=tuple(artifacts.values()),
+            chosen=next((made for variant, made in artifacts.items() if variant == chosen), None),
+        )
+
+    def _tell(self, stage: str, done: int, note: str) -> None:
+        self.progress(Progress(stage, done, len(self.variants), note))

@@ -1,0 +1,87 @@
+"""What a run found, as one JSON value: the report, the cards and the tables are all made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekit.data.dataset import Dataset
+from edgekit.evaluation.gate import Candidate, Choice, choose, drop_points
+from edgekit.recipe import Budget
+from edgekit.run import Made
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# The figures of a variant's row that its card repeats.
+CARD_METRICS = ("top1", "top5", "agreement", "drop_points", "latency_ms", "heap_bytes", "verdict")
+
+
+def variant_rows(
+    exported: Mapping[Any, Made], evaluated: Mapping[Any, Made], measured: Made, budget: Budget, folder: Path
+) -> tuple[list[dict[str, Any]], Choice]:
+    """One row a variant, in order, the first being the reference; and the choice among them."""
+    candidates = [_candidate(variant, exported[variant], evaluated[variant], measured[variant][0])
+                  for variant in exported]
+    choice = choose(candidates, budget)
+    predictions = {variant: _predictions(folder / found["rows"]) for variant, found in evaluated.items()}
+    reference = predictions[candidates[0].variant]
+    rows = []
+    for one in candidates:
+        made, found, speed = exported[one.variant], evaluated[one.variant], measured[one.variant][0]
+        card = made["card"]
+        rows.append({
+            "variant": one.variant,
+            "file": made["file"],
+            **{name: card[name] for name in ("io", "sha256", "size_bytes", "model_bytes", "gzip_bytes",
+                                             "params", "macs")},
+            "top1": found["top1"],
+            "top5": found["top5"],
+            "drop_points": drop_points(one, candidates[0]),
+            "agreement": agreement(predictions[one.variant], reference),
+            **{name: speed[name] for name in ("latency_ms", "heap_bytes", "peak_bytes", "verdict", "doubts")},
+            "parity": made["parity"],
+            "violations": list(choice.violations[one.variant]),
+            "chosen": one.variant == choice.chosen,
+        })  # fmt: skip
+    return rows, choice
+
+
+def failures(rows: list[dict[str, Any]], choice: Choice) -> list[str]:
+    """Sentences for exit code 1: a variant that failed verification, or no variant within the budget."""
+    found = [f"{row['variant']} failed verification: {'; '.join(row['parity']['failures'])}."
+             for row in rows if row["parity"]["failures"]]
+    if choice.chosen is None:
+        each = "; ".join(f"{name} {' and '.join(why)}" for name, why in choice.violations.items())
+        found.append(f"No variant meets the budget: {each}.")
+    return found
+
+
+def describe(dataset: Dataset) -> dict[str, Any]:
+    """The data set: classes, how many images of each in which split, what could not be read."""
+    counts: pd.DataFrame = dataset.class_counts()
+    return {
+        "name": dataset.name,
+        "sha256": dataset.sha256,
+        "class_names": list(dataset.class_names),
+        "class_counts": {split: [int(n) for n in counts[split]] for split in counts.columns},
+        "damaged": [{"name": one.name, "reason": one.reason} for one in dataset.damaged],
+        "preprocess": dataset.preprocess.model_dump(mode="json"),
+    }
+
+
+def _candidate(variant: str, made: Made, found: Made, speed: Made) -> Candidate:
+    return Candidate(
+        variant=variant,
+        verified=made["parity"]["verified"],
+        top1=found["top1"]["value"],
+        latency_ms=speed["latency_ms"]["median"],
+        size_bytes=made["card"]["size_bytes"],
+    )
+
+
+def _predictions(rows: Path) -> Any:
+    import pandas as pd
+
+    return pd.read_csv(rows)["prediction"].to_numpy()
