@@ -1,0 +1,58 @@
+"""Tiny real .tflite files for tests: a three-layer classifier of 8x8 RGB images, converted once a process."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+SIZE = 8
+CLASSES = 6
+
+
+def pictures(n: int = 64, seed: int = 0) -> np.ndarray:
+    """uint8 [n,8,8,3]: one bright stripe whose row tells the class, on noise."""
+    generator = np.random.default_rng(seed)
+    images = generator.integers(0, 120, (n, SIZE, SIZE, 3), np.uint8)
+    images[np.arange(n), targets(n)] = 250
+    return images
+
+
+def targets(n: int = 64) -> np.ndarray:
+    """int64 [n]: the classes of `pictures`."""
+    return np.arange(n) % CLASSES
+
+
+@functools.cache
+def tflite(variant: str) -> bytes:
+    """float32, int8 (float in and out), int8_io, uint8_io, raw (logits out) or fixed (a batch of 1 wired in)."""
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_keras_model(_model(variant))
+    if variant.startswith(("int8", "uint8")):
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = lambda: ([x[None]] for x in pictures().astype(np.float32))
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    if variant.endswith("_io"):
+        kind = tf.int8 if variant.startswith("int8") else tf.uint8
+        converter.inference_input_type = converter.inference_output_type = kind
+    return converter.convert()
+
+
+@functools.cache
+def _model(variant: str):
+    """Its answers are set by hand: class c is a bright row c, so that accuracy is known without training."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    image = keras.Input((SIZE, SIZE, 3), batch_size=1 if variant == "fixed" else None)
+    x = keras.layers.Conv2D(4, (1, SIZE), activation="relu", name="rows")(image)
+    x = keras.ops.reshape(x, (1, SIZE * 4)) if variant == "fixed" else keras.layers.Flatten()(x)
+    scores = keras.layers.Dense(CLASSES, name="classes")(x)
+    model = keras.Model(image, scores if variant == "raw" else keras.layers.Softmax()(scores))
+    model.get_layer("rows").set_weights([np.full((1, SIZE, 3, 4), 1 / (SIZE * 3)), np.zeros(4)])
+    weights = np.zeros((SIZE, 4, CLASSES))
+    for row in range(CLASSES):
+        weights[row, :, row] = 0.01
+    model.get_layer("classes").set_weights([weights.reshape(-1, CLASSES), np.zeros(CLASSES)])
+    return model
