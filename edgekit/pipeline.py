@@ -16,7 +16,8 @@ from edgekit import __version__
 from edgekit.artifact import Artifact, Card, Variant, card_path, load_artifact, sha256_of, write_json, write_text
 from edgekit.data.dataset import Dataset, load_data
 from edgekit.errors import CheckFailed
-from edgekit.models.zoo import find
+from edgekit.models.backend import require_training
+from edgekit.models.zoo import build, find
 from edgekit.preprocess import Preprocess, preset
 from edgekit.progress import Progress, Reporter, silent
 from edgekit.recipe import FLAGS, Recipe, load_recipe
@@ -69,6 +70,7 @@ def compress(
         recipe = load_recipe(recipe, {FLAGS[name]: value for name, value in fields.items()})
     elif fields:
         raise TypeError("give a Recipe or fields to change in one, not both")
+    require_training("Compressing")
     dataset = load_data(
         recipe.data.source,
         preprocess=_preprocess(recipe),
@@ -116,7 +118,7 @@ class _Job:
         files = {variant: self.run.file(made["file"]) for variant, made in exported.items()}
         evaluated = {variant: self._evaluate(variant, path) for variant, path in files.items()}
         measured = self._bench(files)
-        rows, choice = variant_rows(exported, evaluated, measured, self.recipe.budget)
+        rows, choice = variant_rows(exported, evaluated, measured, self.recipe.budget, self.run.folder)
         results = {
             **self._record(started, now(), choice.chosen and exported[choice.chosen]["file"]),
             "recipe": self.recipe.model_dump(mode="json"),
@@ -165,22 +167,28 @@ class _Job:
 
     def _train(self) -> Made:
         def work(state: Path) -> tuple[list[Path], Made]:
+            self._model = self._untrained()
             from edgekit.training.fit import train
 
-            self._model = self._untrained()
             trained = train(self._model, self.dataset, self.recipe.train, state_dir=state, seed=self.recipe.seed,
                             progress=self.progress)
             weights = state / WEIGHTS
             whole = weights.with_name(f".{WEIGHTS}")  # Keras insists on the ending
             self._model.save_weights(whole)
             whole.replace(weights)
-            return [weights], trained.to_dict()
+            return [weights], {
+                "history": trained.history.to_dict("records"),
+                "best_epoch": trained.best_epoch,
+                "seconds": trained.seconds,
+                "advice": list(trained.advice),
+            }
 
         return self.run.stage("train", self._made_from(), work)
 
     def _untrained(self) -> Any:
-        from edgekit.models.zoo import build
+        from edgekit.models.backend import import_keras
 
+        import_keras().utils.set_random_seed(self.recipe.seed)
         wanted, feed = self.recipe.model, self.dataset.preprocess
         return build(
             wanted.name,
@@ -188,7 +196,6 @@ class _Job:
             input_shape=(feed.height, feed.width, 3),
             alpha=wanted.alpha,
             dropout=wanted.dropout,
-            seed=self.recipe.seed,
         )
 
     @functools.cached_property
@@ -217,7 +224,7 @@ class _Job:
         inputs = {**self._made_from(), "variant": variant, "io": io,
                   "calibration": self.recipe.data.calibration_images,
                   "verify": self.recipe.verify.model_dump(mode="json")}
-        return self.run.stage(f"export-{variant}", inputs, work)[0]
+        return self.run.stage(f"export-{variant}", inputs, work)
 
     def _evaluate(self, variant: Variant, path: Path) -> Made:
         def work(_: Path) -> tuple[list[Path], Made]:
@@ -230,7 +237,7 @@ class _Job:
             return [rows], {**found.summary(), "rows": rows.relative_to(self.run.folder).as_posix()}
 
         inputs = {"file": sha256_of(path.read_bytes()), "data": self.dataset.sha256}
-        return self.run.stage(f"evaluate-{variant}", inputs, work)[0]
+        return self.run.stage(f"evaluate-{variant}", inputs, work)
 
     def _bench(self, files: Mapping[Variant, Path]) -> Made:
         """variant -> the summary of each thread count, in the recipe's order."""

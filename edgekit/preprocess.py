@@ -5,11 +5,12 @@ Training, calibration, evaluation, the exported card and the app all share it. `
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from edgekit.errors import unknown
+from edgekit.errors import BadInput, unknown
 
 Triple = tuple[float, float, float]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -56,3 +57,15 @@ def preset(name: str, height: int, width: int) -> Preprocess:
     if name not in PRESETS:
         raise unknown("preprocessing preset", name, PRESETS)
     return Preprocess.model_validate({"height": height, "width": width, **PRESETS[name]})
+
+
+def load_block(path: Path) -> Preprocess:
+    """A Preprocess from a JSON file: a card's `preprocessing` block. Raises BadInput naming the field."""
+    try:
+        return Preprocess.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror}.", "Give a preset or a JSON file.") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "the file"
+        raise BadInput(f"{path}: {field}: {first['msg']}.", "Give a card's `preprocessing` block.") from None

@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError
@@ -68,11 +68,11 @@ class Verify(Frozen):
 class Bench(Frozen):
     """How latency is measured."""
 
-    devices: Annotated[tuple[str, ...], Field(min_length=1)] = ("cpu",)
+    devices: Annotated[tuple[Literal["cpu"], ...], Field(min_length=1)] = ("cpu",)
     threads: Annotated[tuple[Annotated[int, Field(ge=1, le=256)], ...], Field(min_length=1)] = (1,)
     processes: Annotated[int, Field(ge=1, le=100)] = 3
-    runs: Annotated[int, Field(ge=1)] = Field(100, description="timed runs a process, at least")
-    seconds: Annotated[float, Field(ge=0)] = Field(0.5, description="timed seconds a process, at least")
+    runs: Annotated[int, Field(ge=1)] = Field(100, description="timed runs of all processes, at least")
+    seconds: Annotated[float, Field(ge=0)] = Field(1.0, description="timed seconds of all processes, at least")
 
 
 class Recipe(Frozen):
@@ -159,7 +159,7 @@ def load_recipe(source: str | Path | None = None, overrides: Mapping[str, Any] |
     overrides = dict(overrides or {})
     if source is None:
         source = DEFAULT_RECIPES.get(str(overrides.get("model.name")), DEFAULT)
-    path = _find(source)
+    path = find_recipe(source)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -197,7 +197,8 @@ _Loader.add_implicit_resolver(
 Lines = dict[tuple[str, ...], int | None]
 
 
-def _find(source: str | Path) -> Path:
+def find_recipe(source: str | Path) -> Path:
+    """The file of a shipped recipe, by name, or the file itself. Raises BadInput listing the names."""
     shipped = shipped_recipes()
     if str(source) in shipped:
         return shipped[str(source)]

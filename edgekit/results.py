@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgekit.data.dataset import Dataset
 from edgekit.evaluation.gate import Candidate, Choice, choose, drop_points
+from edgekit.evaluation.metrics import agreement
 from edgekit.recipe import Budget
 from edgekit.run import Made
 
@@ -39,7 +40,7 @@ def variant_rows(
             "top1": found["top1"],
             "top5": found["top5"],
             "drop_points": drop_points(one, candidates[0]),
-            "agreement": agreement(predictions[one.variant], reference),
+            "agreement": agreement(reference, predictions[one.variant]).to_json(),
             **{name: speed[name] for name in ("latency_ms", "heap_bytes", "peak_bytes", "verdict", "doubts")},
             "parity": made["parity"],
             "violations": list(choice.violations[one.variant]),
@@ -84,4 +85,5 @@ def _candidate(variant: str, made: Made, found: Made, speed: Made) -> Candidate:
 def _predictions(rows: Path) -> Any:
     import pandas as pd
 
-    return pd.read_csv(rows)["prediction"].to_numpy()
+    # A class may be called 007 or NA: nothing is to be taken for a number or for missing.
+    return pd.read_csv(rows, dtype=str, keep_default_na=False)["prediction"].to_numpy()

@@ -42,8 +42,8 @@ class Run:
         path.mkdir(parents=True, exist_ok=True)
         return path
 
-    def stage(self, name: str, inputs: Any, work: Callable[[Path], tuple[list[Path], Made]]) -> tuple[Made, bool]:
-        """Does `work` unless it is done already; returns its result and whether it was run now.
+    def stage(self, name: str, inputs: Any, work: Callable[[Path], tuple[list[Path], Made]]) -> Made:
+        """Does `work` unless it is done already; returns its result.
 
         `inputs` is any JSON value that decides the outcome. `work(state folder)` returns the files it wrote and a
         result, a JSON value. State left by other inputs is removed before it starts.
@@ -52,7 +52,7 @@ class Run:
         done = self.file("stages", name, "done.json")
         finished = _read_json(done)
         if finished and finished["inputs"] == wanted and self._intact(finished["files"]):
-            return finished["result"], False
+            return finished["result"]
         state = self._state_for(name, wanted)
         started = time.monotonic()
         files, result = work(state)
@@ -65,7 +65,7 @@ class Run:
             "finished": now(),
         }
         write_json(done, record)
-        return json.loads(json.dumps(result)), True
+        return json.loads(json.dumps(result))
 
     def _state_for(self, name: str, wanted: str) -> Path:
         """The stage's folder, emptied if what it holds was begun with other inputs."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from edgekit.artifact import Io, Variant
 from edgekit.errors import BadInput, UsageError
 from edgekit.exporting.freeze import Frozen
 from edgekit.runtime.flatbuffer import pack, parse
+from edgekit.runtime.quiet import captured_stderr
 from edgekit.runtime.ranges import Ranges, normalization_tensors, observe, with_ranges
 
 SIGNATURE = "serving_default"
@@ -166,24 +166,16 @@ def _named(schema: Any, name: str, index: int) -> Any:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[Callable[[], str]]:
-    """Keeps the converter's C++ chatter off the user's screen; the callable returns what it said, for an error."""
-    level = logging.getLogger("tensorflow").level
-    saved = os.dup(2)
-    with tempfile.TemporaryFile() as said, warnings.catch_warnings():
+    """No chatter of the converter; the callable returns what its C++ part said, for an error."""
+    logger = logging.getLogger("tensorflow")
+    level = logger.level
+    with captured_stderr() as said, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        logging.getLogger("tensorflow").setLevel(logging.ERROR)
-        os.dup2(said.fileno(), 2)
-
-        def read() -> str:
-            said.seek(0)
-            return said.read().decode(errors="replace")
-
+        logger.setLevel(logging.ERROR)
         try:
-            yield read
+            yield said
         finally:
-            os.dup2(saved, 2)
-            os.close(saved)
-            logging.getLogger("tensorflow").setLevel(level)
+            logger.setLevel(level)
 
 
 def _refusal(error: Exception, said: str) -> BadInput:

@@ -27,6 +27,7 @@ from edgekit.data.dataset import Dataset
 from edgekit.data.images import normalize
 from edgekit.data.split import Split
 from edgekit.errors import CheckFailed
+from edgekit.evaluation.metrics import softmax
 from edgekit.evaluation.parity import Parity, parity
 from edgekit.exporting.convert import Calibration, convert
 from edgekit.exporting.freeze import Frozen, ends_in_softmax, freeze
@@ -97,7 +98,7 @@ class Exporter:
         real = normalize(pixels, self.dataset.preprocess)
         logits = np.concatenate([np.asarray(self.model(real[i : i + BATCH], training=False))
                                  for i in range(0, len(real), BATCH)])
-        return pixels, logits if ends_in_softmax(self.model) else _softmax(logits)
+        return pixels, logits if ends_in_softmax(self.model) else softmax(logits).astype(np.float32)
 
     def _card(self, content: bytes, variant: Variant, io: Io, feed: Preprocess, checked: Parity, recipe: Recipe) -> Card:
         bare = without_metadata(content)
@@ -166,7 +167,3 @@ def raise_unverified(*checked: Parity) -> None:
         raise CheckFailed(f"Verification failed. {' | '.join(failed)}.",
                           "More or better calibration images, longer training or another variant may help.")
 
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(raised / raised.sum(axis=1, keepdims=True))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.runtime.flatbuffer import activations, is_constant, op_name, pack, parse
-from edgekit.runtime.interpreter import create_interpreter
+from edgekit.runtime.interpreter import find_runtime
 
 Ranges = Mapping[int, tuple[float, float]]  # tensor index in the main graph -> (min, max)
 
@@ -28,7 +28,8 @@ def observe(content: bytes, images: Iterable[np.ndarray], threads: int) -> Range
     """
     model = parse(content)
     indices = activations(model)
-    interpreter = create_interpreter(_with_outputs(model, indices), threads=threads)
+    kind, _ = find_runtime()
+    interpreter = kind(model_content=_with_outputs(model, indices), num_threads=threads)
     interpreter.allocate_tensors()
     source = interpreter.get_input_details()[0]["index"]
     low, high = np.full(len(indices), np.inf, np.float32), np.full(len(indices), -np.inf, np.float32)

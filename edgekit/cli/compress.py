@@ -1,0 +1,76 @@
+"""`edgekit compress`: the main job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgekit.cli.bar import reporter
+from edgekit.cli.outcome import Outcome, shared_options
+
+
+@click.command("compress")
+@click.option("--recipe", metavar="NAME|FILE", help="A recipe (`edgekit recipes`); the default goes with the model.")
+@click.option("--model", metavar="NAME", help="mobilenet, resnet, ...: `edgekit models` lists them.")
+@click.option("--alpha", type=float, help="Width multiplier of the MobileNets.")
+@click.option("--data", metavar="SOURCE", help="digits (default), cifar10, mnist, a folder of class folders, a .npz.")
+@click.option("--image-size", type=int, metavar="PIXELS", help="Height and width the model takes.")
+@click.option("--preprocess", metavar="PRESET|FILE", help="raw, unit, tf, caffe, imagenet, or a JSON block.")
+@click.option("--calibration-images", type=int, metavar="N", help="Images that int8 ranges are observed on.")
+@click.option("--epochs", type=int)
+@click.option("--batch-size", type=int)
+@click.option("--learning-rate", type=float)
+@click.option("--optimizer", metavar="NAME", help="adamw or sgd.")
+@click.option("--schedule", metavar="NAME", help="constant, step, exponential, cosine, warm_restarts, one_cycle, ...")
+@click.option("--variants", metavar="A,B", help="float32, float16, dynamic, int8, int16x8; float32 is always made.")
+@click.option("--io", metavar="DTYPE", help="Input and output of int8 files: float32 (default), uint8 or int8.")
+@click.option("--max-drop-points", type=float, metavar="POINTS", help="Budget: top-1 points below float32.")
+@click.option("--max-size-mb", type=float, metavar="MB", help="Budget: file size.")
+@click.option("--max-latency-ms", type=float, metavar="MS", help="Budget: median latency.")
+@click.option("--threads", metavar="N[,N]", help="Thread counts to measure with; the budget looks at the first.")
+@click.option("--seed", type=int)
+@click.option("--set", "assignments", multiple=True, metavar="FIELD=VALUE", help="Any recipe field: train.dropout=0.2")
+@click.option("--out", type=click.Path(path_type=Path), help="Run directory; default runs/{model}-{data}-{hash}.")
+@shared_options
+def command(recipe: str | None, assignments: tuple[str, ...], out: Path | None, **flags: Any) -> Outcome:
+    """Build, train, quantize, export, verify, evaluate, measure, choose and report.
+
+    \b
+    edgekit compress --model mobilenet
+    edgekit compress --model resnet8 --data photos/ --epochs 20
+    edgekit compress --recipe all-variants --max-size-mb 0.7
+
+    The same command continues a run that was interrupted and repeats nothing that is done. Exit code 1: the files are
+    there, but a budget or the verification failed.
+    """
+    from edgekit.errors import CheckFailed
+    from edgekit.pipeline import compress
+    from edgekit.recipe import FLAGS, load_recipe, parse_set
+    from edgekit.report.tables import text_report
+
+    fields = {FLAGS[name]: _value(name, value) for name, value in flags.items() if value is not None}
+    resolved = load_recipe(recipe, {**fields, **parse_set(assignments)})
+    with reporter() as progress:
+        done = compress(resolved, out=out, progress=progress)
+    try:
+        done.check()
+        failed = None
+    except CheckFailed as error:
+        failed = error
+    return Outcome({"folder": str(done.folder), **done.results}, text_report(done.results, done.folder), failed)
+
+
+def _value(name: str, value: Any) -> Any:
+    """Comma lists become lists; a preprocessing file becomes its block."""
+    if name == "variants":
+        return value.split(",")
+    if name == "threads":
+        return [int(number) if number.isdigit() else number for number in value.split(",")]
+    if name == "preprocess" and value.endswith(".json"):
+        from edgekit.preprocess import load_block
+
+        return load_block(Path(value)).model_dump(mode="json")
+    return value
+
