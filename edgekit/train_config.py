@@ -78,9 +78,7 @@ class Train(BaseModel):
     class_weights: Literal["none", "balanced"] = Field(
         default="none", description="balanced: n / (classes * n of the class)"
     )
-    mixed_precision: bool = Field(
-        default=False, description="compute in bfloat16 where an accelerator is present"
-    )
+    mixed_precision: bool = Field(default=False, description="compute in bfloat16 where an accelerator is present")
     early_stopping: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="stop after this many epochs without a better validation loss"
     )

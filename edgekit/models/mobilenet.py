@@ -66,9 +66,9 @@ def build(
     table, block, width = FAMILIES[variant]
     left = iter(strides)
     inputs = keras.Input(input_shape, name="image")
-    x = layers.Conv2D(
-        width(STEM, alpha), 3, strides=next(left), padding="same", use_bias=False, name="stem_conv"
-    )(inputs)
+    x = layers.Conv2D(width(STEM, alpha), 3, strides=next(left), padding="same", use_bias=False, name="stem_conv")(
+        inputs
+    )
     x = _norm_relu(x, "stem")
     for number, (stage, stride) in enumerate(_blocks(table, left)):
         x = block(x, stage, width(stage.filters, alpha), stride, f"block{number}")

@@ -10,7 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgekit.errors import BadInput, MissingExtra, unknown
+from edgekit.errors import BadInput, unknown
+from edgekit.models.backend import import_keras, require_training
 
 if TYPE_CHECKING:
     import keras
@@ -74,10 +75,9 @@ def build(
     full, row = find(name)
     _check(full, row, classes, input_shape, alpha, dropout)
     strides = stem_strides(row.halvings, input_shape[0], input_shape[1])
-    try:
-        family = importlib.import_module(f"edgekit.models.{row.family}")
-    except ModuleNotFoundError as missing:
-        raise MissingExtra("Building a model", "train") from missing
+    require_training("Building a model")
+    import_keras()
+    family = importlib.import_module(f"edgekit.models.{row.family}")
     width = {} if row.alpha is None else {"alpha": row.alpha if alpha is None else alpha}
     return family.build(
         row.variant,
@@ -103,9 +103,7 @@ def stem_strides(halvings: int, height: int, width: int) -> tuple[int, ...]:
     return (1,) * (halvings - kept) + (2,) * kept
 
 
-def _check(
-    name: str, row: Row, classes: int, shape: tuple[int, int, int], alpha: float | None, dropout: float
-) -> None:
+def _check(name: str, row: Row, classes: int, shape: tuple[int, int, int], alpha: float | None, dropout: float) -> None:
     if len(shape) != 3 or not all(isinstance(side, int) for side in shape) or min(shape) < 1:
         raise BadInput(
             f"Input shape {shape} is not (height, width, channels).",
@@ -117,9 +115,7 @@ def _check(
             f"Set the image size to {MIN_INPUT} or more.",
         )
     if classes < 2:
-        raise BadInput(
-            f"A classifier needs at least 2 classes, not {classes}.", "Check the data's class folders."
-        )
+        raise BadInput(f"A classifier needs at least 2 classes, not {classes}.", "Check the data's class folders.")
     if alpha is not None and row.alpha is None:
         raise BadInput(f"{name} has no width multiplier.", "Leave alpha out, or choose a MobileNet.")
     if alpha is not None and not 0.05 <= alpha <= 4:
