@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
+import shutil
+import tempfile
+from pathlib import Path
 
 import numpy as np
 
@@ -40,6 +44,21 @@ def tflite(variant: str) -> bytes:
 
 
 @functools.cache
+def path(variant: str) -> Path:
+    """`tflite(variant)` as a file, removed at exit."""
+    file = _folder() / f"{variant}.tflite"
+    file.write_bytes(tflite(variant))
+    return file
+
+
+@functools.cache
+def _folder() -> Path:
+    folder = tempfile.mkdtemp(prefix="edgekit-tiny-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
+@functools.cache
 def _model(variant: str):
     """Its answers are set by hand: class c is a bright row c, so that accuracy is known without training."""
     import keras
@@ -56,3 +75,20 @@ def _model(variant: str):
         weights[row, :, row] = 0.01
     model.get_layer("classes").set_weights([weights.reshape(-1, CLASSES), np.zeros(CLASSES)])
     return model
+
+
+def folder(root: Path, n: int = 60, classes: int = CLASSES) -> Path:
+    """`pictures` as PNG files in class folders row0, row1 ...; the folder's path."""
+    from PIL import Image
+
+    for index, (image, target) in enumerate(zip(pictures(n), np.arange(n) % classes, strict=True)):
+        place = root / f"row{target}"
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(place / f"{index:03d}.png")
+    return root
+
+
+def real_int8() -> list[Path]:
+    """MLPerf Tiny's int8 files, where they are there."""
+    here = Path(__file__).resolve().parents[2] / "shared" / "models" / "mlperf_tiny"
+    return [path for name in ("pretrainedResnet_quant", "vww_96_int8") if (path := here / f"{name}.tflite").is_file()]

@@ -15,12 +15,10 @@ DEVICES = ("cpu",)
 @click.command()
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE...]")
 @click.option("--device", default="cpu", show_default=True, help="Where to measure: cpu.")
-@click.option("--threads", default=1, show_default=True, help="Interpreter threads.")
-@click.option("--processes", default=3, show_default=True, help="Fresh processes a file.")
-@click.option(
-    "--runs", default=100, show_default=True, help="At least so many timed inferences, all processes together."
-)
-@click.option("--seconds", type=float, help="At least so long; default 1, with --quick 0.1.")
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Interpreter threads.")
+@click.option("--processes", type=click.IntRange(min=1), default=3, show_default=True, help="Fresh processes a file.")
+@click.option("--runs", type=click.IntRange(min=1), default=100, show_default=True, help="Timed inferences, at least.")
+@click.option("--seconds", type=click.FloatRange(min=0), help="Timed, at least; default 1, with --quick 0.1.")
 @click.option("--quick", is_flag=True, help="Short warm-up, few runs.")
 @shared_options
 def command(

@@ -14,8 +14,8 @@ from edgekit.cli.outcome import Outcome, shared_options
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
 @click.option("--data", "source", required=True, metavar="SOURCE", help="Folder of class subfolders, .npz or digits.")
 @click.option("--preprocess", metavar="PRESET|FILE.json", help="raw, unit, tf, caffe, imagenet, or a card's block.")
-@click.option("--workers", type=int, help="Processes; default: one a core.")
-@click.option("--batch-size", type=int, help="Images at a time; default: by their size.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes; default: one a core.")
+@click.option("--batch-size", type=click.IntRange(min=1), help="Images at a time; default: by their size.")
 @shared_options
 def command(
     files: tuple[Path, ...], source: str, preprocess: str | None, workers: int | None, batch_size: int | None

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 File = str | Path | Artifact
-Files = list[File] | tuple[File, ...]
 AGENT = Path(__file__).with_name("agent.py")
 LOCK_SECONDS = 1800.0
 _WARMUP = {"warmup_runs": 5, "warmup_seconds": 0.5}
@@ -103,18 +102,18 @@ class Measurement:
         )
 
 
-@overload
-def bench(
+@overload  # a str is itself a sequence of str
+def bench(  # type: ignore[overload-overlap]
     paths: File, *, threads: int = ..., processes: int = ..., min_runs: int = ..., min_seconds: float | None = ...,
     quick: bool = ..., progress: Reporter = ...,
 ) -> Measurement: ...  # fmt: skip
 @overload
 def bench(
-    paths: Files, *, threads: int = ..., processes: int = ..., min_runs: int = ...,
+    paths: Sequence[File], *, threads: int = ..., processes: int = ..., min_runs: int = ...,
     min_seconds: float | None = ..., quick: bool = ..., progress: Reporter = ...,
 ) -> tuple[Measurement, ...]: ...  # fmt: skip
 def bench(
-    paths: File | Files,
+    paths: File | Sequence[File],
     *,
     threads: int = 1,
     processes: int = 3,
@@ -135,7 +134,7 @@ def bench(
     if not (math.isfinite(min_seconds) and min_seconds >= 0):
         raise UsageError(f"min_seconds is {min_seconds}.", "Give zero or more seconds.")
     one_file = isinstance(paths, (str, Path, Artifact))
-    files: Files = [paths] if isinstance(paths, (str, Path, Artifact)) else paths
+    files: Sequence[File] = [paths] if isinstance(paths, (str, Path, Artifact)) else paths
     probed = [probe(file.path if isinstance(file, Artifact) else file) for file in files]
     ask = {
         "threads": threads,
@@ -144,13 +143,13 @@ def bench(
         **(_QUICK if quick else _WARMUP),
     }
     answers: list[list[dict[str, Any]]] = [[] for _ in files]
-    with _this_machine():
+    with _this_machine(progress):
         for turn in range(processes):
             for index, file in enumerate(probed):
                 done = turn * len(files) + index
                 progress(Progress("bench", done, processes * len(files), file.path.name))
                 answers[index].append(_ask_agent(file, {**ask, "kind": "latency"}))
-    progress(Progress("bench", processes * len(files), processes * len(files)))
+        progress(Progress("bench", processes * len(files), processes * len(files)))
     found = tuple(_measurement(file, given) for file, given in zip(probed, answers, strict=True))
     return found[0] if one_file else found
 
@@ -162,20 +161,27 @@ def _check_counts(**counts: int) -> None:
 
 
 @contextmanager
-def _this_machine() -> Iterator[None]:
+def _this_machine(progress: Reporter) -> Iterator[None]:
     """Benches of one user never overlap on a machine: they would measure each other."""
     from filelock import FileLock, Timeout
 
     user = os.getuid() if hasattr(os, "getuid") else "user"
     lock = FileLock(Path(tempfile.gettempdir()) / f"edgekit-bench-{user}.lock")
     try:
-        with lock.acquire(timeout=LOCK_SECONDS):
-            yield
+        lock.acquire(timeout=0)
     except Timeout:
-        raise DeviceError(
-            "Another edgekit bench has been running on this machine for half an hour.",
-            "Wait until it is done, or end it.",
-        ) from None
+        progress(Progress("bench", 0, 1, "waiting for another bench on this machine"))
+        try:
+            lock.acquire(timeout=LOCK_SECONDS)
+        except Timeout:
+            raise DeviceError(
+                "Another edgekit bench has been running on this machine for half an hour.",
+                "Wait until it is done, or end it.",
+            ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _ask_agent(file: Probed, request: dict[str, Any]) -> dict[str, Any]:
