@@ -25,9 +25,11 @@ def sample(source: str, count: int, out: str) -> Outcome:
     DIR is a folder of class folders, or of train/val/test folders; a .npz file or a data set's name works too. The
     same images are chosen every time, and never one that edgekit would validate or test on.
     """
+    from edgekit.cli.bar import reporter
     from edgekit.data import sample as sampling
 
-    made = sampling.sample(source, count, out)
+    with reporter() as progress:
+        made = sampling.sample(source, count, out, progress)
     manifest = made.manifest
     counts = ", ".join(f"{name} {n}" for name, n in manifest["classes"].items())
     text = f"{made.folder}: {manifest['count']} images from the train split of {manifest['source']} ({counts})"
@@ -40,9 +42,11 @@ def sample(source: str, count: int, out: str) -> Outcome:
 @shared_options
 def lint(folder: str, data: str | None) -> Outcome:
     """Judge a folder of calibration images; exit code 1 when an error is found."""
+    from edgekit.cli.bar import reporter
     from edgekit.data import lint as linting
 
-    report = linting.lint(folder, data)
+    with reporter() as progress:
+        report = linting.lint(folder, data, progress)
     lines = []
     for finding in report.findings:
         lines.append(f"{finding.severity:9}{finding.check:12}{finding.message}")

@@ -5,6 +5,7 @@ R39: N calibration images means N images. R27: they are validated, by lint.py.
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 
 import numpy as np
@@ -14,9 +15,10 @@ from edgekit.data.split import Split
 from edgekit.errors import EdgekitWarning, UsageError
 
 
-def choose(train: Split, count: int) -> Split:
-    """`count` images of `train` in hash order, class by class in turn; different pictures before repeated ones.
+def choose(train: Split, count: int, seed: int = 0) -> Split:
+    """`count` images of `train` in hash order, the classes in turn; different pictures before repeated ones.
 
+    Another `seed` draws other images in the same way: seed 0 goes by the pixels' hash, others by a hash of that.
     Fewer, with a warning, when train has fewer. Raises UsageError for a count below 1.
     """
     if count < 1:
@@ -27,5 +29,11 @@ def choose(train: Split, count: int) -> Split:
     _, first = np.unique(train.hashes, return_index=True)
     repeated = np.ones(len(train), bool)
     repeated[first] = False
-    order = np.lexsort((train.labels, ranks(train.hashes, train.labels), repeated))
+    order = np.lexsort((train.labels, ranks(_salted(train.hashes, seed), train.labels), repeated))
     return train.take(order[:count], "calibration")
+
+
+def _salted(hashes: np.ndarray, seed: int) -> np.ndarray:
+    if seed == 0:
+        return hashes
+    return np.array([hashlib.sha256(b"%d:%b" % (seed, h)).hexdigest() for h in hashes.tolist()], dtype="S64")

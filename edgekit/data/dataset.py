@@ -69,21 +69,21 @@ def load_data(
 ) -> Dataset:
     """A data set by name (digits, cifar10, cifar100, mnist, fashion_mnist), from a folder or from a .npz file.
 
-    Splits that are missing are made from the pixels' hashes (see `divide`); `seed` picks other ones for a folder or
-    a .npz file, and leaves the named sets alone. `calibration_images` are taken from train, evenly over the classes.
+    Splits that are missing are made from the pixels' hashes (see `divide`), the same for every seed.
+    `calibration_images` are taken from train, evenly over the classes; another `seed` draws others.
     A name wins over a folder of that name: write ./digits for the folder. Raises BadInput, MissingExtra.
     """
     found = _read(source, preprocess, progress)
     if "train" not in found.parts and "all" not in found.parts:
         raise BadInput(f"{source} has no training images.", "Add x_train and y_train.")
-    splits = divide(found.parts, 0 if found.fixed else seed)
+    splits = divide(found.parts)
     _check(found, splits)
     _report_balance(splits["train"])
     return Dataset(
         name=found.name,
         class_names=found.class_names,
         **splits,
-        calibration=choose(splits["train"], calibration_images),
+        calibration=choose(splits["train"], calibration_images, seed),
         preprocess=preprocess,
         sha256=_digest(found.class_names, splits),
         damaged=found.damaged,

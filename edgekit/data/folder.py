@@ -49,6 +49,8 @@ def find_parts(root: Path) -> dict[str, Path]:
         if part in parts:
             raise BadInput(f"{root} has both {parts[part].name}/ and {folder.name}/.", "Keep one of them.")
         parts[part] = folder
+    if folders and not parts and all(f.name.lower() in PART_NAMES for f in folders):
+        raise BadInput(f"{root} has {_some([f.name for f in folders])} but no class folders in them.", LAYOUT)
     others = [f.name for f in folders if f not in parts.values()]
     if parts and others:
         _warn(f"{root} has {', '.join(f'{p.name}/' for p in parts.values())}; left out: {_some(others)}.")

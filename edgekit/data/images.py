@@ -43,7 +43,7 @@ def decode(source: Path | bytes | BinaryIO) -> np.ndarray:
     Grayscale is repeated over the channels, 16-bit grayscale scaled to round(value / 257) (Pillow would clip it;
     16-bit colour it cuts to the high byte by itself), transparent pixels are laid on white, CMYK is converted without
     a colour profile. Of an animation the first frame counts.
-    Raises BadImage, a BadInput that names the file, for a damaged or truncated file, another format, or more than MAX_PIXELS.
+    Raises BadImage, a BadInput that names the file, for damage or truncation, another format, or more than MAX_PIXELS.
     """
     with _stream(source) as (stream, name):
         try:
@@ -96,6 +96,8 @@ def _reason(caught: Exception) -> str:
         return "not a PNG, JPEG, WebP or BMP file"
     if isinstance(caught, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
         return "too many pixels, it could be a decompression bomb"
+    if "truncated" in str(caught).lower():
+        return "the file is truncated"
     lines = str(caught).splitlines()
     return lines[0].rstrip(".") if lines else type(caught).__name__
 

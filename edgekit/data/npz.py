@@ -29,6 +29,8 @@ def read_npz(path: Path, preprocess: Preprocess) -> Source:
     given = {part: keys for part, keys in KEYS.items() if keys[0] in arrays}
     if not given:
         raise BadInput(f"{path} has no images: its arrays are {', '.join(arrays) or 'none'}.", EXPECTED)
+    if "all" in given and len(given) > 1:
+        raise BadInput(f"{path} has both x and {given[list(given)[1]][0]}.", EXPECTED)
     lonely = [y for x, y in given.values() if y not in arrays]
     if lonely:
         raise BadInput(f"{path} has no {lonely[0]}.", EXPECTED)

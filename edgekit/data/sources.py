@@ -24,7 +24,7 @@ class Source:
     """Labelled images before missing splits are made.
 
     parts: "train", "val", "test", those that are given; or just "all". counted: the class names only number the
-    labels. fixed: a published set, whose splits are the same for every seed. notes: for a manifest (licence ...).
+    labels. notes: origin and licence, where they are known.
     """
 
     name: str
@@ -32,7 +32,6 @@ class Source:
     parts: Mapping[str, Split]
     damaged: tuple[Damaged, ...] = ()
     counted: bool = False
-    fixed: bool = False
     notes: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -55,7 +54,7 @@ def digits(preprocess: Preprocess) -> Source:
     images = ((bunch.images.astype(np.int64) * 255 + 8) // 16).astype(np.uint8)
     names = tuple(str(i) for i in range(10))
     whole = _in_memory("all", "digits", names, images, bunch.target, preprocess)
-    return Source("digits", names, {"all": whole}, fixed=True, notes=DIGITS_NOTES)
+    return Source("digits", names, {"all": whole}, notes=DIGITS_NOTES)
 
 
 def _in_memory(
@@ -137,7 +136,7 @@ def published(name: str, preprocess: Preprocess) -> Source:
         part: _in_memory(part, name, about.class_names, images, labels.reshape(-1), preprocess)
         for part, (images, labels) in zip(("train", "test"), given, strict=True)
     }
-    return Source(name, about.class_names, parts, fixed=True, notes={"origin": about.url})
+    return Source(name, about.class_names, parts, notes={"origin": about.url})
 
 
 def _not_there(name: str, about: Published) -> BadInput:
