@@ -118,7 +118,7 @@ def _read(source: str | Path, preprocess: Preprocess, progress: Reporter, *, hel
     if isinstance(source, str) and source in BUILT_IN:
         return BUILT_IN[source](preprocess)
     path = Path(source).expanduser()
-    if path.is_dir():
+    if path.is_dir() and str(source):
         return read_folder(path, preprocess, progress, held_out=held_out)
     if path.suffix.lower() == ".npz" and path.exists():
         return read_npz(path, preprocess)
@@ -126,7 +126,7 @@ def _read(source: str | Path, preprocess: Preprocess, progress: Reporter, *, hel
 
 
 def _no_source(source: str | Path, path: Path) -> EdgekitError:
-    if path.exists():
+    if str(source) and path.exists():
         return BadInput(f"{path} is neither a folder nor a .npz file.", "Give a folder of class folders.")
     looks_like_path = isinstance(source, Path) or os.sep in source or path.suffix or source[:1] in (".", "~", "")
     if looks_like_path:

@@ -109,7 +109,7 @@ def _readable(data: Inspected) -> Finding:
     if not data.damaged:
         return Finding("readable", "ok", "every file can be read")
     first, reason = data.damaged[0]
-    message = f"{len(data.damaged)} files cannot be read, first: {first} ({reason})"
+    message = f"files that cannot be read: {len(data.damaged)}, first: {first} ({reason})"
     return Finding("readable", "error", message, tuple(name for name, _ in data.damaged[:EXAMPLES]))
 
 
@@ -128,9 +128,10 @@ def _count(data: Inspected) -> Finding:
 def _balance(data: Inspected) -> Finding:
     counts = np.bincount(data.labels, minlength=len(data.class_names))
     small, large = int(counts.argmin()), int(counts.argmax())
-    message = (
-        f"{counts[large]:,} images of {data.class_names[large]!r}, {counts[small]:,} of {data.class_names[small]!r}"
-    )
+    if counts[small] == counts[large]:
+        return Finding("balance", "ok", f"{counts[small]:,} images of every class")
+    names = data.class_names
+    message = f"{counts[large]:,} images of {names[large]!r}, {counts[small]:,} of {names[small]!r}"
     return Finding("balance", "warning" if counts[large] > UNBALANCED * counts[small] else "ok", message)
 
 
@@ -139,10 +140,10 @@ def _duplicates(data: Inspected) -> Finding:
     repeats = np.flatnonzero(first[group] != np.arange(len(group)))
     conflicts = repeats[data.labels[repeats] != data.labels[first[group[repeats]]]]
     if len(conflicts):
-        message = f"{len(conflicts)} images have the same pixels as one of another class"
+        message = f"images with the same pixels as one of another class: {len(conflicts)}"
         return Finding("duplicates", "error", message, _examples(data, conflicts))
     if len(repeats):
-        message = f"{len(repeats)} images have the same pixels as another one"
+        message = f"images with the same pixels as another one: {len(repeats)}"
         return Finding("duplicates", "warning", message, _examples(data, repeats))
     return Finding("duplicates", "ok", "all images differ")
 
@@ -150,7 +151,7 @@ def _duplicates(data: Inspected) -> Finding:
 def _constant(data: Inspected) -> Finding:
     flat = np.flatnonzero(data.low == data.high)
     if len(flat):
-        message = f"{len(flat)} images have one value only (blank pictures)"
+        message = f"images of one value only (blank pictures): {len(flat)}"
         return Finding("constant", "error", message, _examples(data, flat))
     return Finding("constant", "ok", "no blank images")
 
@@ -171,7 +172,7 @@ def _overlap(data: Inspected) -> Finding:
         return Finding("overlap", "ok", "not checked: no test images were given (--data)")
     shared = np.flatnonzero(np.isin(data.hashes, data.against.hashes))
     if len(shared):
-        message = f"{len(shared)} images are test images too, by pixels: accuracy would be measured on them"
+        message = f"images that are test images too, by pixels: {len(shared)}; accuracy would be measured on them"
         return Finding("overlap", "error", message, _examples(data, shared))
     return Finding("overlap", "ok", f"none is among the {len(data.against):,} test images")
 

@@ -48,7 +48,7 @@ def _load(path: Path) -> dict[str, np.ndarray]:
     except (MemoryError, PermissionError, FileNotFoundError):
         raise
     except Exception as caught:  # zip, zlib, header and pickle errors of many types; a .npy has no context manager
-        pickled = "allow_pickle" in str(caught)
+        pickled = "Object arrays" in str(caught)
         fact = f"{path} {'holds Python objects, not numbers' if pickled else 'is not a readable .npz file'}."
         remedy = "Save images as uint8 and labels as integers" if pickled else "Write it with numpy.savez_compressed"
         raise BadInput(fact, f"{remedy}. {EXPECTED}") from caught

@@ -232,5 +232,7 @@ def test_labels_are_mapped_to_the_models_classes(pictures: Maker) -> None:
     split = load_images(root, RAW, ("dog", "fox", "cat"))
     assert split.class_names == ("dog", "fox", "cat")
     assert given(split) == {"cat/000.png": "cat", "dog/000.png": "dog", "dog/001.png": "dog"}
-    with pytest.raises(BadInput, match=r"has classes the model does not know: 'cat'\. The model's 2 classes are: dog, fox"):
+    with pytest.raises(
+        BadInput, match=r"has classes the model does not know: 'cat'\. The model's 2 classes are: dog, fox"
+    ):
         load_images(root, RAW, ("dog", "fox"))

@@ -127,7 +127,9 @@ def test_r21_truncated_or_overwritten_files_are_named(kind: str, tmp_path: Path)
         try:
             pixels = decode(path)  # a few damaged files still hold a picture
         except BadImage as caught:
-            assert str(path) in caught.fact and caught.remedy and "\n" not in str(caught) and " at 0x" not in str(caught)
+            assert (
+                str(path) in caught.fact and caught.remedy and "\n" not in str(caught) and " at 0x" not in str(caught)
+            )
         else:
             assert pixels.dtype == np.uint8 and pixels.ndim == 3
 
