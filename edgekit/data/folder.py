@@ -95,12 +95,11 @@ def list_images(root: Path, folder: Path) -> Listing:
     found: list[tuple[str, int]] = []
     left_out: list[str] = []
     for label, class_folder in enumerate(class_folders):
-        for path, wanted in _walk(class_folder, home):
-            relative = path.relative_to(root).as_posix()
+        for path, wanted in _walk(class_folder, class_folder.relative_to(root).as_posix(), home):
             if wanted:
-                found.append((relative, label))
+                found.append((path, label))
             else:
-                left_out.append(relative)
+                left_out.append(path)
     if not found:
         raise BadInput(f"{folder} has class folders but no PNG, JPEG, WebP or BMP images.", LAYOUT)
     found.sort()
@@ -108,21 +107,25 @@ def list_images(root: Path, folder: Path) -> Listing:
     return Listing(tuple(f.name for f in class_folders), tuple(p for p, _ in found), labels, tuple(left_out))
 
 
-def _walk(folder: Path, home: str) -> Iterator[tuple[Path, bool]]:
-    """(path, True) for an image to read; (path, False) for one left out. Folders behind links are not entered."""
+def _walk(folder: Path | str, prefix: str, home: str) -> Iterator[tuple[str, bool]]:
+    """(path, True) for an image to read; (path, False) for one left out. Folders behind links are not entered.
+
+    Paths are text that begins with `prefix`: a Path for each of many files takes longer than listing them.
+    """
     with os.scandir(folder) as entries:
         for entry in entries:
-            suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122 - a Path for each file costs more
+            path = f"{prefix}/{entry.name}"
+            suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122
             if entry.name.startswith("."):
                 continue
             if entry.is_dir(follow_symlinks=False):
-                yield from _walk(Path(entry.path), home)
+                yield from _walk(entry.path, path, home)
             elif entry.is_symlink() and not _inside(entry.path, home):
-                yield Path(entry.path), False
+                yield path, False
             elif suffix in SUFFIXES and entry.is_file():
-                yield Path(entry.path), True
+                yield path, True
             elif suffix in OTHER_IMAGES:
-                yield Path(entry.path), False
+                yield path, False
 
 
 def _inside(link: str, home: str) -> bool:
