@@ -1,0 +1,153 @@
+"""Vega-Lite charts by Altair, a few rows each with their figures written beside them. Needs the [report] extra.
+
+Colours are the page's CSS variables, so one drawing serves light, dark and print.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from edgekit.report import wording
+
+Results = Mapping[str, Any]
+Row = Mapping[str, Any]
+INK, MUTED, GRID, CHOSEN, OTHER = (f"var(--{name})" for name in ("ink", "muted", "grid", "chosen", "other"))
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
+ROW = 44  # pixels a variant
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """`spec` is Vega-Lite; `note` says what to look at; `description` is read out instead of the picture."""
+
+    name: str
+    title: str
+    note: str
+    description: str
+    spec: dict[str, Any]
+
+
+def charts(results: Results) -> tuple[Drawn, ...]:
+    """Accuracy, size and latency of the variants, then the training curves (none for a model that was not trained)."""
+    history = results["training"]["history"]
+    return (*(_variants(figure, results["variants"]) for figure in FIGURES),
+            *(_curves(*curve, results["training"]) for curve in (CURVES if history else ())))
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart with a row a variant: `value`, an optional interval, and the label beside the mark."""
+
+    name: str
+    title: str
+    note: str
+    unit: str
+    value: Callable[[Row], float]
+    ends: Callable[[Row], Sequence[float]]
+    label: Callable[[Row], str]
+    from_zero: bool = True
+
+
+FIGURES = (
+    Figure("accuracy", "Top-1 accuracy", "with its 95 % interval; the axis does not start at 0", "% of the test images",
+           lambda r: 100 * r["top1"]["value"], lambda r: [100 * end for end in r["top1"]["ci95"]],
+           lambda r: f"{wording.percent(r['top1']['value'])}", from_zero=False),
+    Figure("size", "File size", "less is better", "MB", lambda r: r["size_bytes"] / 1e6,
+           lambda r: [r["size_bytes"] / 1e6] * 2,
+           lambda r: f"{wording.size(r['size_bytes'])}, gzip {wording.size(r['gzip_bytes'])}"),
+    Figure("latency", "Latency of one image", "median with its 95 % interval; less is better", "ms",
+           lambda r: r["latency_ms"]["median"], lambda r: r["latency_ms"]["ci95"],
+           lambda r: f"{wording.significant(r['latency_ms']['median'])} ms, p90 "
+                     f"{wording.significant(r['latency_ms']['p90'])}"),
+)  # fmt: skip
+CURVES = (
+    ("accuracy-curve", "Top-1 while training", "top-1, %", {"train_top1": "training", "val_top1": "validation"}, 100.0),
+    ("loss-curve", "Loss while training", "loss", {"train_loss": "training", "val_loss": "validation"}, 1.0),
+)
+
+
+def _variants(figure: Figure, rows: Sequence[Row]) -> Drawn:
+    frame = pd.DataFrame([{
+        "variant": row["variant"] + (" ✓" if row["chosen"] else ""), "value": figure.value(row), "chosen": row["chosen"],
+        "low": figure.ends(row)[0], "high": figure.ends(row)[1], "label": figure.label(row)} for row in rows])
+    base = alt.Chart(frame).encode(y=alt.Y("variant:N", sort=None, title=None, axis=alt.Axis(labelFontSize=13)))
+    x = alt.X("value:Q", title=figure.unit, scale=_scale(frame, figure.from_zero), axis=alt.Axis(tickCount=5))
+    colour = alt.condition("datum.chosen", alt.value(CHOSEN), alt.value(OTHER))
+    tooltip = [alt.Tooltip("variant:N"), alt.Tooltip("label:N", title=figure.title)]
+    marks = base.mark_bar(height=12, cornerRadiusEnd=2) if figure.from_zero else base.mark_point(filled=True, size=110,
+                                                                                                 opacity=1)
+    whisker = base.mark_rule(strokeWidth=2).encode(
+        x="low:Q", x2="high:Q", color=alt.value(INK) if figure.from_zero else colour)
+    # The label stands above its mark: there it fits whatever the value, on a phone too.
+    label = base.mark_text(align="left", dy=-14, fontSize=12, color=INK).encode(text="label:N", x=_label_x(frame, figure))
+    drawn = alt.layer(marks.encode(x=x, color=colour, tooltip=tooltip), whisker, label)
+    said = "; ".join(f"{row['variant']} {figure.label(row)}" for row in rows)
+    return _drawn(figure.name, figure.title, figure.note, f"{figure.title}: {said}.", drawn.properties(
+        height=alt.Step(ROW), width="container"))
+
+
+def _scale(frame: pd.DataFrame, from_zero: bool) -> alt.Scale:
+    """From 0 for lengths; else around the intervals, so that small differences can be seen."""
+    if from_zero:
+        return alt.Scale(domain=[0, float(frame["high"].max()) * 1.02], nice=False)
+    low, high = float(frame["low"].min()), float(frame["high"].max())
+    margin = 0.08 * max(high - low, 0.1)
+    return alt.Scale(domain=[max(0.0, low - margin), min(100.0, high + margin)], nice=False, zero=False)
+
+
+def _label_x(frame: pd.DataFrame, figure: Figure) -> Any:
+    return alt.value(2) if figure.from_zero else alt.X("low:Q")
+
+
+def _curves(name: str, title: str, unit: str, columns: Mapping[str, str], times: float, training: Row) -> Drawn:
+    history, best = training["history"], training["best_epoch"]
+    frame = pd.DataFrame([{"epoch": row["epoch"], "of": of, "value": times * row[column]}
+                          for row in history for column, of in columns.items()])
+    x = alt.X("epoch:Q", title="epoch", axis=alt.Axis(format="d", tickMinStep=1, tickCount=6))
+    y = alt.Y("value:Q", title=unit, scale=alt.Scale(zero=False))
+    colour = alt.Color("of:N", legend=None, scale=alt.Scale(domain=list(columns.values()), range=[OTHER, CHOSEN]))
+    dash = alt.StrokeDash("of:N", legend=None, scale=alt.Scale(domain=list(columns.values()), range=[[5, 4], [1, 0]]))
+    base = alt.Chart(frame).encode(x=x, y=y, color=colour)
+    layers = [base.mark_line(strokeWidth=2).encode(strokeDash=dash),
+              base.mark_point(filled=True, size=22).encode(tooltip=["of:N", "epoch:Q", alt.Tooltip("value:Q", format=".4")]),
+              _kept(best), _names(frame, history, x, y)]
+    kept = next((row for row in history if row["epoch"] == best), history[-1])
+    said = ", ".join(f"{of} {times * kept[column]:.4g}" for column, of in columns.items())
+    note = f"the upright line marks epoch {best}, whose weights were kept" if best else ""
+    return _drawn(name, title, note, f"{title} over {wording.counted(len(history), 'epoch')}; at epoch "
+                  f"{kept['epoch']:.0f}: {said}.",
+                  alt.layer(*(layer for layer in layers if layer is not None)).properties(height=220, width="container"))
+
+
+def _kept(best: int) -> Any:
+    """The rule at the epoch whose weights were kept."""
+    if not best:
+        return None
+    return alt.Chart(pd.DataFrame({"epoch": [best]})).mark_rule(color=MUTED, strokeDash=[2, 3]).encode(x="epoch:Q")
+
+
+def _names(frame: pd.DataFrame, history: Sequence[Row], x: Any, y: Any) -> Any:
+    """Each curve's name behind its last point; apart from each other where the curves meet."""
+    last = frame[frame["epoch"] == history[-1]["epoch"]].sort_values("value")
+    spread = float(frame["value"].max() - frame["value"].min()) or 1.0
+    near = float(last["value"].max() - last["value"].min()) < 0.09 * spread
+    return alt.layer(*(
+        alt.Chart(last.iloc[[place]]).mark_text(align="left", dx=7, dy=(8, -8)[place] if near else 0, fontSize=12)
+        .encode(x=x, y=y, text="of:N", color=alt.Color("of:N", legend=None)) for place in range(len(last))))
+
+
+def _drawn(name: str, title: str, note: str, description: str, chart: Any) -> Drawn:
+    configured = (
+        chart.properties(description=description, autosize=alt.AutoSizeParams(type="fit-x", contains="padding"))
+        .configure(background="transparent", font=FONT)
+        .configure_view(stroke=None)
+        .configure_axis(labelColor=MUTED, titleColor=MUTED, gridColor=GRID, domainColor=GRID, tickColor=GRID,
+                        labelFontSize=12, titleFontSize=12, titleFontWeight="normal")
+        .configure_axisY(labelColor=INK, domain=False, ticks=False, labelPadding=8)
+    )
+    return Drawn(name, title, note, description, configured.to_dict())

@@ -1,0 +1,104 @@
+"""The verdict in words: which file to ship, what it gains and what it costs against float32."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from edgekit.evaluation.gate import SAME_SPEED
+from edgekit.report import wording
+
+Row = Mapping[str, Any]
+SAME_SIZE = 1.02
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`ok`: a variant is chosen and no check failed. `headline` is one sentence, `sentences` say more."""
+
+    ok: bool
+    headline: str
+    sentences: tuple[str, ...]
+
+
+def verdict(results: Mapping[str, Any]) -> Verdict:
+    """What a reader who stops after three lines must know."""
+    rows = results["variants"]
+    chosen = next((row for row in rows if row["chosen"]), None)
+    ok = chosen is not None and not results["failures"]
+    if chosen is None:
+        return Verdict(ok, "No variant meets the budget: there is nothing to ship yet.", (budget(results),))
+    reference = rows[0]
+    told = [_ship(chosen), *([] if chosen is reference else [_answers(chosen, reference)]), _why(rows, chosen),
+            budget(results)]
+    if chosen["verdict"] != "steady":
+        told.append(f"Its latency is unstable: {'; '.join(chosen['doubts'])}. Measure again on an idle machine.")
+    return Verdict(ok, _headline(chosen, reference), tuple(told))
+
+
+def budget(results: Mapping[str, Any]) -> str:
+    """The limits of the recipe."""
+    limits = results["recipe"]["budget"]
+    points = limits["max_drop_points"]
+    return (f"The budget: at most {points:g} {'point' if points == 1 else 'points'} of top-1 below "
+            f"{results['variants'][0]['variant']}, {limits['max_size_mb']:g} MB, {limits['max_latency_ms']:g} ms.")
+
+
+def _headline(chosen: Row, reference: Row) -> str:
+    if chosen is reference:
+        return f"{chosen['variant']} is the one to ship: nothing smaller or faster meets the budget."
+    gains = " and ".join((_size(chosen, reference), _speed(chosen, reference)))
+    return f"{chosen['variant']} is {gains} {reference['variant']}, {_cost(chosen)}."
+
+
+def _size(chosen: Row, reference: Row) -> str:
+    ratio = reference["size_bytes"] / chosen["size_bytes"]
+    if max(ratio, 1 / ratio) < SAME_SIZE:
+        return "as large"
+    return f"{wording.times(ratio)} smaller" if ratio > 1 else f"{wording.times(1 / ratio)} larger"
+
+
+def _speed(chosen: Row, reference: Row) -> str:
+    """Faster or slower only where the intervals of the medians do not overlap."""
+    ours, theirs = chosen["latency_ms"], reference["latency_ms"]
+    ratio = theirs["median"] / ours["median"]
+    overlap = ours["ci95"][0] <= theirs["ci95"][1] and theirs["ci95"][0] <= ours["ci95"][1]
+    if overlap or max(ratio, 1 / ratio) < SAME_SPEED:
+        return "about as fast as"
+    return f"{wording.times(ratio)} faster than" if ratio > 1 else f"{wording.times(1 / ratio)} slower than"
+
+
+def _cost(chosen: Row) -> str:
+    drop = chosen["drop_points"]
+    if drop == 0:
+        return "with the same top-1"
+    return f"with {abs(drop):.2f} points {'less' if drop > 0 else 'more'} top-1"
+
+
+def _ship(chosen: Row) -> str:
+    latency = chosen["latency_ms"]
+    return (f"Ship {chosen['file']}: {wording.size(chosen['size_bytes'])}, "
+            f"top-1 {wording.percent(chosen['top1']['value'])} on {chosen['top1']['n']:,} test images "
+            f"(95 % interval {wording.span(chosen['top1']['ci95'])}), "
+            f"{wording.significant(latency['median'])} ms median.")
+
+
+def _answers(chosen: Row, reference: Row) -> str:
+    top1, agreed = chosen["top1"], chosen["agreement"]
+    net = round(chosen["drop_points"] / 100 * top1["n"])
+    more = f"{abs(net):,} {'fewer' if net > 0 else 'more'} right than" if net else "as many right as"
+    return (f"Of the {top1['n']:,} test images it gets {more} {reference['variant']}; "
+            f"both say the same class for {wording.percent(agreed['value'])} of them.")
+
+
+def _why(rows: list[Row], chosen: Row) -> str:
+    passing = [row for row in rows if not row["violations"]]
+    if len(passing) == 1:
+        return f"Of {wording.counted(len(rows), 'variant')} it is the only one that verifies and meets the budget."
+    ahead = f"Of the {len(passing)} variants that verify and meet the budget it has"
+    fastest = min(row["latency_ms"]["median"] for row in passing)
+    near = [row for row in passing if row["latency_ms"]["median"] <= fastest * SAME_SPEED]
+    if len(near) == 1:
+        return f"{ahead} the lowest median latency."
+    return f"{ahead} the smallest file of the {len(near)} within {100 * (SAME_SPEED - 1):.0f} % of the lowest latency."
