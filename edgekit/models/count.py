@@ -65,6 +65,8 @@ def _flat(model: keras.Model) -> Iterator[Any]:
     for layer in model.layers:
         if isinstance(layer, keras.Model):
             yield from _flat(layer)
+        elif sum(node.operation is layer for nodes in model._nodes_by_depth.values() for node in nodes) > 1:
+            raise BadInput(f"The layer {layer.name!r} is used more than once.", "Use each layer once.")
         else:
             yield layer
 
@@ -78,7 +80,7 @@ def _cost(layer: Any) -> LayerCost:
         )
     try:
         output, macs = tuple(layer.output.shape[1:]), MACS[kind](layer)
-    except (AttributeError, TypeError) as problem:
+    except (AttributeError, TypeError) as problem:  # two shapes, or None in one
         raise BadInput(
             f"The layer {layer.name!r} is used more than once or has no fixed size.",
             "Build the model with a fixed input size and each layer used once.",

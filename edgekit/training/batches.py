@@ -14,7 +14,23 @@ from edgekit.training.augment import Augmenter
 PIXELS, MIXING = 1, 2  # what a random stream is for, so that no two share their numbers
 
 
-class TrainBatches(keras.utils.PyDataset):
+class _Batches(keras.utils.PyDataset):
+    """Remembers what went wrong: TensorFlow's pipeline would only tell that something did."""
+
+    failure: Exception | None = None
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
+        try:
+            return self.batch(index)
+        except Exception as caught:
+            self.failure = caught
+            raise
+
+    def batch(self, index: int) -> tuple[np.ndarray, ...]:
+        raise NotImplementedError
+
+
+class TrainBatches(_Batches):
     """One epoch: shuffled, augmented, normalized, with soft labels.
 
     Item: images float32 [b, h, w, 3], labels float32 [b, classes], weights float32 [b]. The batches are of
@@ -33,7 +49,7 @@ class TrainBatches(keras.utils.PyDataset):
     def __len__(self) -> int:
         return len(self._batches)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def batch(self, index: int) -> tuple[np.ndarray, ...]:
         rows = self._batches[index]
         labels = np.eye(len(self._weights), dtype=np.float32)[self._split.labels[rows]]
         at = (self._seed, self._epoch, index)
@@ -42,7 +58,7 @@ class TrainBatches(keras.utils.PyDataset):
         return images, labels, labels @ self._weights
 
 
-class PlainBatches(keras.utils.PyDataset):
+class PlainBatches(_Batches):
     """A whole split in its own order, unchanged: images float32 [b, h, w, 3], labels float32 [b, classes]."""
 
     def __init__(self, split: Split, batch_size: int, classes: int) -> None:
@@ -52,7 +68,7 @@ class PlainBatches(keras.utils.PyDataset):
     def __len__(self) -> int:
         return math.ceil(len(self._split) / self._batch_size)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+    def batch(self, index: int) -> tuple[np.ndarray, ...]:
         rows = np.arange(len(self._split))[index * self._batch_size :][: self._batch_size]
         labels = np.eye(self._classes, dtype=np.float32)[self._split.labels[rows]]
         return normalize(self._split.read(rows), self._split.preprocess), labels

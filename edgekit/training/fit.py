@@ -132,8 +132,9 @@ class _Run:
         config, started = self._config, time.monotonic()
         batches = TrainBatches(self._train, config.batch_size, self._augmenter, self._weights, self._seed, number)
         steps = _Steps(config, number, len(batches), plateau, self._report)
-        fitted = self._model.fit(batches, verbose=0, shuffle=False, callbacks=[steps]).history
-        held_out = self._model.evaluate(self._val, verbose=0, return_dict=True)
+        with _own_errors(batches, self._val):
+            fitted = self._model.fit(batches, verbose=0, shuffle=False, callbacks=[steps]).history
+            held_out = self._model.evaluate(self._val, verbose=0, return_dict=True)
         row = {
             "epoch": number + 1,
             "train_loss": fitted["loss"][0],
@@ -167,6 +168,18 @@ class _Steps(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: object = None) -> None:
         self._report(self._epoch * self._steps + batch + 1, self._config.epochs * self._steps)
+
+
+@contextlib.contextmanager
+def _own_errors(*sources: TrainBatches | PlainBatches) -> Iterator[None]:
+    """Raises what happened while reading a batch, such as BadInput, instead of the pipeline's error about it."""
+    try:
+        yield
+    except Exception as caught:
+        for source in sources:
+            if source.failure is not None and source.failure is not caught:
+                raise source.failure from caught
+        raise
 
 
 def _compile(model: keras.Model, config: Train) -> None:

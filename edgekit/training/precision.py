@@ -51,9 +51,9 @@ def has_accelerator() -> bool:
 
         return bool(tf.config.list_physical_devices("GPU") or tf.config.list_physical_devices("TPU"))
     if backend == "jax":
-        import jax
+        import jax  # type: ignore[import-not-found]
 
         return str(jax.default_backend()) != "cpu"
-    import torch
+    import torch  # type: ignore[import-not-found]
 
     return bool(torch.cuda.is_available())
