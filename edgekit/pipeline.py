@@ -44,9 +44,9 @@ class Compressed:
     @property
     def table(self) -> pd.DataFrame:
         """One row a variant: size, accuracy, latency, memory, verdicts."""
-        import pandas as pd
+        from edgekit.report.tables import variants_table
 
-        return pd.DataFrame(self.results["variants"]).set_index("variant")
+        return variants_table(self.results)
 
     def check(self) -> None:
         """Raises CheckFailed where a variant failed verification or no variant meets the budget."""
@@ -218,7 +218,7 @@ class _Job:
             return [made.artifact.path], {
                 "file": file,
                 "card": made.artifact.card.model_dump(mode="json", by_alias=True),
-                "parity": made.parity.to_dict(),
+                "parity": made.parity.to_json(),
             }
 
         inputs = {**self._made_from(), "variant": variant, "io": io,

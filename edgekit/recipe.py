@@ -60,7 +60,7 @@ class Verify(Frozen):
     float16_agreement: Share = 0.99
     dynamic_agreement: Share = 0.99
     int8_agreement: Share = 0.95
-    int16x8_agreement: Share = 0.99
+    int16x8_agreement: Share = 0.95
     min_sqnr_db: float = Field(20.0, description="asked of models that are not classifiers, in dB")
     images: Annotated[int, Field(ge=1)] = Field(500, description="validation images compared, at most")
 

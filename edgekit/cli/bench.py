@@ -12,7 +12,7 @@ from edgekit.cli.outcome import Outcome, shared_options
 DEVICES = ("cpu",)
 
 
-@click.command()
+@click.command("bench")
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE...]")
 @click.option("--device", default="cpu", show_default=True, help="Where to measure: cpu.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Interpreter threads.")

@@ -9,7 +9,7 @@ import click
 from edgekit.cli.outcome import Outcome, shared_options
 
 
-@click.group()
+@click.group("data")
 def command() -> None:
     """Sample and check calibration images."""
 

@@ -10,7 +10,7 @@ import click
 from edgekit.cli.outcome import Outcome, shared_options
 
 
-@click.command(no_args_is_help=True)
+@click.command("evaluate", no_args_is_help=True)
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
 @click.option("--data", "source", required=True, metavar="SOURCE", help="Folder of class subfolders, .npz or digits.")
 @click.option("--preprocess", metavar="PRESET|FILE.json", help="raw, unit, tf, caffe, imagenet, or a card's block.")
@@ -36,7 +36,7 @@ def command(
     with reporter() as progress:
         found = [evaluate(file, splits[one], one.preprocess, labels=one.labels, workers=workers, batch_size=batch_size,
                           progress=progress) for file, one in zip(files, wanted, strict=True)]  # fmt: skip
-    rows = [one.summary() for one in found]
+    rows = [{**one.summary(), "batch": one.batch, "batch_note": one.batch_note} for one in found]
     for row, other in zip(rows[1:], found[1:], strict=True):
         row["against_first"] = compare(found[0], other).to_json()
     return Outcome({"data": source, "files": rows}, _table(rows))
@@ -59,4 +59,5 @@ def _table(rows: list[dict[str, Any]]) -> str:
             line["gained"], line["lost"] = (paired["gained"], paired["lost"]) if paired else ("-", "-")
             line["top1 difference"] = interval(paired["top1_difference"], "+.1%") if paired else "-"
         shown.append(line)
-    return pd.DataFrame(shown).to_string(index=False)
+    notes = [f"{row['file']} ran one image at a time: {row['batch_note']}" for row in rows if row["batch_note"]]
+    return "\n".join([pd.DataFrame(shown).to_string(index=False), *notes])

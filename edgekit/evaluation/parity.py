@@ -46,8 +46,10 @@ class Parity:
     def verified(self) -> bool:
         return not self.failures
 
-    def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "verified": self.verified}
+    def to_json(self) -> dict[str, Any]:
+        """The figures, and whether the file is verified."""
+        lists = {name: list(value) for name, value in asdict(self).items() if isinstance(value, tuple)}
+        return {**asdict(self), **lists, "verified": self.verified}
 
 
 def parity(content: bytes, variant: Variant, inputs: np.ndarray, reference: np.ndarray, limits: Verify) -> Parity:

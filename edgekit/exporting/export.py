@@ -126,7 +126,7 @@ class Exporter:
             seed=recipe.seed,
             data=self._data(),
             versions={package: metadata.version(package) for package in PACKAGES},
-            verification=checked.to_dict(),
+            verification=checked.to_json(),
         )
 
     def _data(self) -> dict[str, Any]:

@@ -1,0 +1,40 @@
+"""The README's generated parts are what the code says."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgekit.cli import main
+from edgekit.recipe import shipped_recipes
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def test_the_help_block(capsys: pytest.CaptureFixture[str]) -> None:
+    """On a wanted change: python -m tests.write_readme"""
+    assert main(["--help"]) == 0
+    printed = "".join(f"    {line}".rstrip() + "\n" for line in capsys.readouterr().out.splitlines())
+    assert README.split("<!-- help: begin -->")[1].split("<!-- help: end -->")[0].strip("\n") == printed.strip("\n")
+
+
+def test_the_table_of_measured_claims(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On new results: python benchmarks/readme.py"""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import readme
+
+    assert readme.with_table(README) == README
+    assert sys.modules.pop("readme")
+
+
+def test_every_recipe_is_decoded() -> None:
+    decoded = re.findall(r"^\| `([\w-]+)` \|", (ROOT / "recipes" / "README.md").read_text("utf-8"), re.MULTILINE)
+    assert set(decoded) == set(shipped_recipes())
+
+
+def test_the_first_two_commands_are_targets_of_the_makefile() -> None:
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    commands = re.findall(r"^    make (\w+)", README, re.MULTILINE)
+    assert commands[:2] == ["compress", "test"] and set(commands) <= set(targets)
