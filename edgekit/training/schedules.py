@@ -85,7 +85,9 @@ class Plateau:
     factor: float = 1.0
 
     def after(self, loss: float, config: Train) -> Plateau:
-        """The state after an epoch that ended with this validation loss."""
+        """The state after an epoch that ended with this validation loss; other schedules leave it alone."""
+        if config.schedule != "plateau":
+            return self
         if loss < self.lowest - PLATEAU_TOLERANCE:
             return replace(self, lowest=loss, waited=0)
         if self.waited + 1 < config.plateau_patience:
