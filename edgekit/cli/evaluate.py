@@ -59,5 +59,5 @@ def _table(rows: list[dict[str, Any]]) -> str:
             line["gained"], line["lost"] = (paired["gained"], paired["lost"]) if paired else ("-", "-")
             line["top1 difference"] = interval(paired["top1_difference"], "+.1%") if paired else "-"
         shown.append(line)
-    notes = [f"{row['file']} ran one image at a time: {row['batch_note']}" for row in rows if row["batch_note"]]
+    notes = [f"{row['file']} ran {row['batch']} at a time: {row['batch_note']}" for row in rows if row["batch_note"]]
     return "\n".join([pd.DataFrame(shown).to_string(index=False), *notes])

@@ -88,7 +88,7 @@ def _measured(given: dict) -> dict:
             "conditions": _conditions(interpreter, runtime),
         }
         return {**answer, **(_timed(interpreter.invoke, given) if given["kind"] == "latency" else {})}
-    except (RuntimeError, ValueError, OSError, MemoryError) as error:
+    except (RuntimeError, ValueError, TypeError, LookupError, ArithmeticError, OSError, MemoryError) as error:
         raise Refused("model", (str(error).splitlines() or [type(error).__name__])[0]) from None
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import functools
 import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -24,6 +26,9 @@ RUNTIMES = {
     "tflite-runtime": "tflite_runtime.interpreter",
     "tensorflow": "tensorflow.lite.python.interpreter",
 }
+
+# What interpreters and numpy raise about files that are damaged or need something the runtime does not have.
+REJECTIONS = (RuntimeError, ValueError, TypeError, LookupError, ArithmeticError)
 
 
 @dataclass(frozen=True)
@@ -79,51 +84,47 @@ class Loaded:
         """
         if len(batches) != len(self.inputs):
             raise BadInput(f"{self._name} has {len(self.inputs)} inputs and was given {len(batches)}.")
-        for info, detail, values in zip(self.inputs, self._in, batches, strict=True):
+        for info, values in zip(self.inputs, batches, strict=True):
             if values.shape != info.shape:
                 raise BadInput(
                     f"{self._name} expects input {list(info.shape)}, not {list(values.shape)}.",
                     "Resize the images to the expected size.",
                 )
-            self._interpreter.set_tensor(detail["index"], info.encode(values))
-        try:
+        with rejections_of(self._name):
+            for info, detail, values in zip(self.inputs, self._in, batches, strict=True):
+                self._interpreter.set_tensor(detail["index"], info.encode(values))
             self._interpreter.invoke()
-        except (RuntimeError, ValueError) as error:
-            raise cannot_run(self._name, error) from None
-        return [
-            info.decode(self._interpreter.get_tensor(detail["index"]))
-            for info, detail in zip(self.outputs, self._out, strict=True)
-        ]
+            return [
+                info.decode(self._interpreter.get_tensor(detail["index"]))
+                for info, detail in zip(self.outputs, self._out, strict=True)
+            ]
 
 
 def open_model(source: Path | str | bytes, threads: int = 1, batch: int | None = None, name: str = "") -> Loaded:
     """Opens a .tflite (path or its bytes) for `batch` images at a time; None keeps the file's own batch.
 
     A file that cannot take the batch stays at its own one and `Loaded.refused` says why. `name` stands for the file in
-    messages. Raises BadInput when the
-    runtime rejects the file, DeviceError when there is no runtime.
+    messages. Raises BadInput when the runtime rejects the file, DeviceError when there is no runtime.
     """
     kind, runtime = find_runtime()
     name = name or ("The model" if isinstance(source, bytes) else str(source))
     where = {"model_content": source} if isinstance(source, bytes) else {"model_path": str(source)}
 
-    def allocated(size: int | None) -> Any:
+    def opened(size: int | None, refused: str) -> Loaded:
         interpreter = kind(num_threads=threads, **where)
         if size is not None:
             _resize(interpreter, size)
         interpreter.allocate_tensors()
-        return interpreter
+        return Loaded(interpreter, runtime, name, refused)
 
     refused = ""
     if batch is not None:
         try:
-            return Loaded(allocated(batch), runtime, name, refused)
-        except (RuntimeError, ValueError) as error:
+            return opened(batch, refused)
+        except REJECTIONS as error:
             refused = first_line(error)
-    try:
-        return Loaded(allocated(None), runtime, name, refused)
-    except (RuntimeError, ValueError) as error:
-        raise cannot_run(name, error) from None
+    with rejections_of(name):
+        return opened(None, refused)
 
 
 @functools.cache
@@ -138,9 +139,13 @@ def find_runtime() -> tuple[Any, str]:
     raise DeviceError("No TensorFlow Lite runtime is installed.", "Run: pip install ai-edge-litert")
 
 
-def cannot_run(name: str, error: Exception) -> BadInput:
-    """The runtime's own reason, in one line."""
-    return BadInput(f"{name} cannot be run: {first_line(error)}.", "Check the file, or export it again.")
+@contextmanager
+def rejections_of(name: str) -> Iterator[None]:
+    """Turns whatever a runtime raises about a file into BadInput with its own reason, in one line."""
+    try:
+        yield
+    except REJECTIONS as error:
+        raise BadInput(f"{name} cannot be run: {first_line(error)}.", "Check the file, or export it again.") from None
 
 
 def first_line(error: Exception) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from edgekit.artifact import sha256_of
 from edgekit.errors import BadInput
 from edgekit.runtime import isolate
-from edgekit.runtime.interpreter import Loaded, TensorInfo, open_model
+from edgekit.runtime.interpreter import Loaded, TensorInfo, open_model, rejections_of
 from edgekit.runtime.validate import read_model
 
 TIMEOUT = 120.0  # seconds for opening a file and a few inferences
@@ -62,6 +62,11 @@ def random_inputs(inputs: tuple[TensorInfo, ...], seed: int = 0) -> list[np.ndar
 
 
 def _probe(path: Path, content: bytes, batch: int | None) -> Probed:
+    with rejections_of(str(path)):
+        return _tried(path, content, batch)
+
+
+def _tried(path: Path, content: bytes, batch: int | None) -> Probed:
     loaded = open_model(content, name=str(path))
     odd = [info.dtype for info in loaded.inputs if not np.issubdtype(info.dtype, np.number)]
     if odd or not loaded.inputs or not loaded.outputs:

@@ -1,3 +1,4 @@
+import copy
 import os
 import signal
 import time
@@ -8,6 +9,7 @@ from edgekit.errors import BadInput, MissingExtra
 from edgekit.runtime import isolate
 from edgekit.runtime.probe import probe
 from tests import tiny
+from tests.runtime.test_validate import altered
 
 
 def double(x):
@@ -61,6 +63,18 @@ def test_probe_tells_what_a_file_is():
     assert (found.batch, found.refused) == (16, "")
     assert found.inputs[0].shape == (16, 8, 8, 3) and found.outputs[0].shape == (16, tiny.CLASSES)
     assert found.content == tiny.tflite("int8") and found.seconds > 0
+
+
+def test_an_output_that_nothing_computes(tmp_path):
+    def orphan(model):
+        graph = model.subgraphs[0]
+        graph.tensors.append(copy.copy(graph.tensors[graph.outputs[0]]))
+        graph.outputs = [len(graph.tensors) - 1]
+
+    path = tmp_path / "m.tflite"
+    path.write_bytes(altered("float32", orphan))
+    with pytest.raises(BadInput, match=r"m\.tflite cannot be run: "):
+        probe(path)
 
 
 def test_probe_keeps_the_files_own_batch_where_another_fails():
