@@ -11,7 +11,38 @@ from edgekit.data.images import normalize
 from edgekit.data.split import Split
 from edgekit.training.augment import Augmenter
 
+REMEMBERED = 200_000_000  # bytes of decoded pixels kept for the next epoch
 PIXELS, MIXING = 1, 2  # what a random stream is for, so that no two share their numbers
+
+
+class Remembering:
+    """Reads a split and keeps the first images of it, so that later epochs decode only what is beyond `limit` bytes.
+
+    Decoding a small JPEG costs as much as training on it. The memory is bounded, whatever the size of the split.
+    """
+
+    def __init__(self, split: Split, limit: int = REMEMBERED) -> None:
+        size = (split.preprocess.height, split.preprocess.width, 3)
+        self._split, self._kept = split, min(len(split), limit // math.prod(size))
+        self._pixels = np.empty((self._kept, *size), np.uint8)  # the system hands out pages as they are written
+        self._known = np.zeros(self._kept, bool)
+        self.labels, self.preprocess = split.labels, split.preprocess
+
+    def __len__(self) -> int:
+        return len(self._split)
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        """uint8 [b, height, width, 3], as Split.read."""
+        keep = rows < self._kept
+        new = ~keep
+        new[keep] = ~self._known[rows[keep]]
+        result = np.empty((len(rows), *self._pixels.shape[1:]), np.uint8)
+        result[~new] = self._pixels[rows[~new]]
+        if new.any():
+            result[new] = self._split.read(rows[new])
+        self._pixels[rows[keep]] = result[keep]
+        self._known[rows[keep]] = True
+        return result
 
 
 class _Batches(keras.utils.PyDataset):
@@ -38,7 +69,13 @@ class TrainBatches(_Batches):
     """
 
     def __init__(
-        self, split: Split, batch_size: int, augmenter: Augmenter, weights: np.ndarray, seed: int, epoch: int
+        self,
+        split: Split | Remembering,
+        batch_size: int,
+        augmenter: Augmenter,
+        weights: np.ndarray,
+        seed: int,
+        epoch: int,
     ) -> None:
         super().__init__()
         self._split, self._augmenter, self._weights = split, augmenter, weights
@@ -61,7 +98,7 @@ class TrainBatches(_Batches):
 class PlainBatches(_Batches):
     """A whole split in its own order, unchanged: images float32 [b, h, w, 3], labels float32 [b, classes]."""
 
-    def __init__(self, split: Split, batch_size: int, classes: int) -> None:
+    def __init__(self, split: Split | Remembering, batch_size: int, classes: int) -> None:
         super().__init__()
         self._split, self._batch_size, self._classes = split, batch_size, classes
 

@@ -20,7 +20,7 @@ from edgekit.progress import Progress, Reporter, silent
 from edgekit.train_config import Train
 from edgekit.training.advice import curve_advice, learning_rate_advice, out_of_memory
 from edgekit.training.augment import Augmenter
-from edgekit.training.batches import PlainBatches, TrainBatches, class_weights
+from edgekit.training.batches import PlainBatches, Remembering, TrainBatches, class_weights
 from edgekit.training.fused_norm import fused_norm
 from edgekit.training.precision import mixed_precision
 from edgekit.training.schedules import rate_at
@@ -105,11 +105,11 @@ class _Run:
     """One call of `train`: what stays the same from epoch to epoch."""
 
     def __init__(self, model: keras.Model, dataset: Dataset, config: Train, seed: int, progress: Reporter) -> None:
-        self._model, self._train, self._config, self._seed = model, dataset.train, config, seed
+        self._model, self._train, self._config, self._seed = model, Remembering(dataset.train), config, seed
         classes = len(dataset.class_names)
         self._weights = class_weights(dataset.train.labels, classes, config.class_weights)
         self._augmenter = Augmenter(config.augment)
-        self._val = PlainBatches(dataset.val, VAL_BATCH, classes)
+        self._val = PlainBatches(Remembering(dataset.val), VAL_BATCH, classes)
         self._progress, self._note = progress, ""
 
     @contextlib.contextmanager

@@ -7,7 +7,7 @@ import numpy as np
 from edgekit.data.images import normalize
 from edgekit.train_config import Augment
 from edgekit.training.augment import Augmenter
-from edgekit.training.batches import PlainBatches, TrainBatches, class_weights
+from edgekit.training.batches import PlainBatches, Remembering, TrainBatches, class_weights
 from tests.training import small
 
 
@@ -44,6 +44,25 @@ def test_validation_is_in_order_and_unchanged() -> None:
     images, labels = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
     np.testing.assert_array_equal(images, normalize(split.read(range(len(split))), split.preprocess))
     np.testing.assert_array_equal(labels.argmax(1), split.labels)
+
+
+def test_remembered_images_are_decoded_once_and_the_others_each_time() -> None:
+    split, reads = small.digits().train, list[list[int]]()
+
+    class Counting:
+        labels, preprocess = split.labels, split.preprocess
+
+        def __len__(self) -> int:
+            return len(split)
+
+        def read(self, rows: np.ndarray) -> np.ndarray:
+            reads.append([int(row) for row in rows])
+            return split.read(rows)
+
+    memory = Remembering(Counting(), limit=10 * 8 * 8 * 3)
+    for rows in ([1, 50, 3], [3, 4, 50, 1], [1, 3, 4]):
+        np.testing.assert_array_equal(memory.read(np.array(rows)), split.read(rows))
+    assert reads == [[1, 50, 3], [4, 50]]
 
 
 def test_balanced_class_weights() -> None:
