@@ -35,8 +35,10 @@ class Drawn:
 def charts(results: Results) -> tuple[Drawn, ...]:
     """Accuracy, size and latency of the variants, then the training curves (none for a model that was not trained)."""
     history = results["training"]["history"]
-    return (*(_variants(figure, results["variants"]) for figure in FIGURES),
-            *(_curves(*curve, results["training"]) for curve in (CURVES if history else ())))
+    return (
+        *(_variants(figure, results["variants"]) for figure in FIGURES),
+        *(_curves(*curve, results["training"]) for curve in (CURVES if history else ())),
+    )
 
 
 @dataclass(frozen=True)
@@ -72,23 +74,49 @@ CURVES = (
 
 
 def _variants(figure: Figure, rows: Sequence[Row]) -> Drawn:
-    frame = pd.DataFrame([{
-        "variant": row["variant"] + (" ✓" if row["chosen"] else ""), "value": figure.value(row), "chosen": row["chosen"],
-        "low": figure.ends(row)[0], "high": figure.ends(row)[1], "label": figure.label(row)} for row in rows])
+    frame = pd.DataFrame(
+        [
+            {
+                "variant": row["variant"] + (" ✓" if row["chosen"] else ""),
+                "value": figure.value(row),
+                "chosen": row["chosen"],
+                "low": figure.ends(row)[0],
+                "high": figure.ends(row)[1],
+                "label": figure.label(row),
+            }
+            for row in rows
+        ]
+    )
     base = alt.Chart(frame).encode(y=alt.Y("variant:N", sort=None, title=None, axis=alt.Axis(labelFontSize=13)))
-    x = alt.X("value:Q", title=figure.unit, scale=_scale(frame, figure.from_zero), axis=alt.Axis(tickCount=5))
+    x = alt.X(
+        "value:Q",
+        title=figure.unit,
+        scale=_scale(frame, figure.from_zero),
+        axis=alt.Axis(tickCount=5, grid=not figure.from_zero),
+    )
     colour = alt.condition("datum.chosen", alt.value(CHOSEN), alt.value(OTHER))
     tooltip = [alt.Tooltip("variant:N"), alt.Tooltip("label:N", title=figure.title)]
-    marks = base.mark_bar(height=12, cornerRadiusEnd=2) if figure.from_zero else base.mark_point(filled=True, size=110,
-                                                                                                 opacity=1)
+    marks = (
+        base.mark_bar(height=12, cornerRadiusEnd=2)
+        if figure.from_zero
+        else base.mark_point(filled=True, size=110, opacity=1)
+    )
     whisker = base.mark_rule(strokeWidth=2).encode(
-        x="low:Q", x2="high:Q", color=alt.value(INK) if figure.from_zero else colour)
+        x="low:Q", x2="high:Q", color=alt.value(INK) if figure.from_zero else colour
+    )
     # The label stands above its mark: there it fits whatever the value, on a phone too.
-    label = base.mark_text(align="left", dy=-14, fontSize=12, color=INK).encode(text="label:N", x=_label_x(frame, figure))
+    label = base.mark_text(align="left", dy=-14, fontSize=12, color=INK).encode(
+        text="label:N", x=_label_x(frame, figure)
+    )
     drawn = alt.layer(marks.encode(x=x, color=colour, tooltip=tooltip), whisker, label)
     said = "; ".join(f"{row['variant']} {figure.label(row)}" for row in rows)
-    return _drawn(figure.name, figure.title, figure.note, f"{figure.title}: {said}.", drawn.properties(
-        height=alt.Step(ROW), width="container"))
+    return _drawn(
+        figure.name,
+        figure.title,
+        figure.note,
+        f"{figure.title}: {said}.",
+        drawn.properties(height=ROW * len(rows), width="container"),
+    )
 
 
 def _scale(frame: pd.DataFrame, from_zero: bool) -> alt.Scale:
@@ -106,22 +134,34 @@ def _label_x(frame: pd.DataFrame, figure: Figure) -> Any:
 
 def _curves(name: str, title: str, unit: str, columns: Mapping[str, str], times: float, training: Row) -> Drawn:
     history, best = training["history"], training["best_epoch"]
-    frame = pd.DataFrame([{"epoch": row["epoch"], "of": of, "value": times * row[column]}
-                          for row in history for column, of in columns.items()])
+    frame = pd.DataFrame(
+        [
+            {"epoch": row["epoch"], "of": of, "value": times * row[column]}
+            for row in history
+            for column, of in columns.items()
+        ]
+    )
     x = alt.X("epoch:Q", title="epoch", axis=alt.Axis(format="d", tickMinStep=1, tickCount=6))
     y = alt.Y("value:Q", title=unit, scale=alt.Scale(zero=False))
     colour = alt.Color("of:N", legend=None, scale=alt.Scale(domain=list(columns.values()), range=[OTHER, CHOSEN]))
     dash = alt.StrokeDash("of:N", legend=None, scale=alt.Scale(domain=list(columns.values()), range=[[5, 4], [1, 0]]))
     base = alt.Chart(frame).encode(x=x, y=y, color=colour)
-    layers = [base.mark_line(strokeWidth=2).encode(strokeDash=dash),
-              base.mark_point(filled=True, size=22).encode(tooltip=["of:N", "epoch:Q", alt.Tooltip("value:Q", format=".4")]),
-              _kept(best), _names(frame, history, x, y)]
+    layers = [
+        base.mark_line(strokeWidth=2).encode(strokeDash=dash),
+        base.mark_point(filled=True, size=22).encode(tooltip=["of:N", "epoch:Q", alt.Tooltip("value:Q", format=".4")]),
+        _kept(best),
+        _names(frame, history, x, y),
+    ]
     kept = next((row for row in history if row["epoch"] == best), history[-1])
     said = ", ".join(f"{of} {times * kept[column]:.4g}" for column, of in columns.items())
     note = f"the upright line marks epoch {best}, whose weights were kept" if best else ""
-    return _drawn(name, title, note, f"{title} over {wording.counted(len(history), 'epoch')}; at epoch "
-                  f"{kept['epoch']:.0f}: {said}.",
-                  alt.layer(*(layer for layer in layers if layer is not None)).properties(height=220, width="container"))
+    return _drawn(
+        name,
+        title,
+        note,
+        f"{title} over {wording.counted(len(history), 'epoch')}; at epoch {kept['epoch']:.0f}: {said}.",
+        alt.layer(*(layer for layer in layers if layer is not None)).properties(height=220, width="container"),
+    )
 
 
 def _kept(best: int) -> Any:
@@ -136,9 +176,14 @@ def _names(frame: pd.DataFrame, history: Sequence[Row], x: Any, y: Any) -> Any:
     last = frame[frame["epoch"] == history[-1]["epoch"]].sort_values("value")
     spread = float(frame["value"].max() - frame["value"].min()) or 1.0
     near = float(last["value"].max() - last["value"].min()) < 0.09 * spread
-    return alt.layer(*(
-        alt.Chart(last.iloc[[place]]).mark_text(align="left", dx=7, dy=(8, -8)[place] if near else 0, fontSize=12)
-        .encode(x=x, y=y, text="of:N", color=alt.Color("of:N", legend=None)) for place in range(len(last))))
+    return alt.layer(
+        *(
+            alt.Chart(last.iloc[[place]])
+            .mark_text(align="left", dx=7, dy=(8, -8)[place] if near else 0, fontSize=12)
+            .encode(x=x, y=y, text="of:N", color=alt.Color("of:N", legend=None))
+            for place in range(len(last))
+        )
+    )
 
 
 def _drawn(name: str, title: str, note: str, description: str, chart: Any) -> Drawn:
@@ -146,8 +191,16 @@ def _drawn(name: str, title: str, note: str, description: str, chart: Any) -> Dr
         chart.properties(description=description, autosize=alt.AutoSizeParams(type="fit-x", contains="padding"))
         .configure(background="transparent", font=FONT)
         .configure_view(stroke=None)
-        .configure_axis(labelColor=MUTED, titleColor=MUTED, gridColor=GRID, domainColor=GRID, tickColor=GRID,
-                        labelFontSize=12, titleFontSize=12, titleFontWeight="normal")
+        .configure_axis(
+            labelColor=MUTED,
+            titleColor=MUTED,
+            gridColor=GRID,
+            domainColor=GRID,
+            tickColor=GRID,
+            labelFontSize=12,
+            titleFontSize=12,
+            titleFontWeight="normal",
+        )
         .configure_axisY(labelColor=INK, domain=False, ticks=False, labelPadding=8)
     )
     return Drawn(name, title, note, description, configured.to_dict())

@@ -26,8 +26,11 @@ def conditions(results: Results) -> Facts:
         ("System", f"{at['system']}, Python {at['python']}, numpy {at['numpy']}"),
         ("Runtime", f"{at['runtime']}, {_delegates(results)}"),
         ("Threads", " and ".join(str(one["threads"]) for one in measured)),
-        ("Runs", f"{many} timed runs of one image a variant, "
-                 f"in {wording.counted(bench['processes'], 'fresh process', 'fresh processes')}"),
+        (
+            "Runs",
+            f"{many} timed runs of one image a variant, "
+            f"in {wording.counted(bench['processes'], 'fresh process', 'fresh processes')}",
+        ),
         ("Latency", "the time of one inference, without decoding or resizing; the median with its 95 % interval"),
     ]
     if at["load"] is not None:
@@ -44,13 +47,27 @@ def usage(results: Results) -> Facts:
     names = results["dataset"]["class_names"]
     shape = f"{row['io']} [1, {feed.height}, {feed.width}, 3]"
     return [
-        ("File", row["file"]),
+        ("File", row["file"] + ("" if row["chosen"] else " (nothing was chosen; this is the reference)")),
         ("SHA-256", row["sha256"]),
-        ("Input", shape + {"float32": ", normalized values", "uint8": f", raw {feed.channels.upper()} pixels 0 to 255",
-                           "int8": f", {feed.channels.upper()} pixels minus 128"}[row["io"]]),
+        (
+            "Input",
+            shape
+            + {
+                "float32": ", normalized values",
+                "uint8": f", raw {feed.channels.upper()} pixels 0 to 255",
+                "int8": f", {feed.channels.upper()} pixels minus 128",
+            }[row["io"]],
+        ),
         ("Preprocessing", preprocessing(feed, row["io"])),
-        ("Output", f"{row['io']} [1, {len(names)}], one probability a class" + (
-            "" if row["io"] == "float32" else "; real = (value - zero_point) * scale, as the tensor and the card say")),
+        (
+            "Output",
+            f"{row['io']} [1, {len(names)}], one probability a class"
+            + (
+                ""
+                if row["io"] == "float32"
+                else "; real = (value - zero_point) * scale, as the tensor and the card say"
+            ),
+        ),
         ("Classes", f"in this order: {wording.listed(names)}"),
     ]
 
@@ -59,7 +76,9 @@ def preprocessing(feed: Preprocess, io: str) -> str:
     """The sentence an app developer implements."""
     crop = "crop to the largest centred square, " if feed.crop == "center" else ""
     smooth = "" if feed.resize == "nearest" else (", antialiased" if feed.antialias else ", not antialiased")
-    steps = f"Decode, rotate by EXIF, convert to RGB, {crop}resize to {feed.height} x {feed.width} ({feed.resize}{smooth})"
+    steps = (
+        f"Decode, rotate by EXIF, convert to RGB, {crop}resize to {feed.height} x {feed.width} ({feed.resize}{smooth})"
+    )
     swap = "" if feed.channels == "rgb" else ", put the channels in the order B, G, R"
     if io != "float32":
         last = "feed the pixels as they are" if io == "uint8" else "subtract 128"
@@ -80,8 +99,14 @@ def data(results: Results) -> Facts:
     train = counts["train"]
     few, many = min(range(len(train)), key=train.__getitem__), max(range(len(train)), key=train.__getitem__)
     even = f"from {train[few]:,} ({found['class_names'][few]}) to {train[many]:,} ({found['class_names'][many]})"
-    facts.append(("Balance", f"{train[few]:,} images of every class to train on" if train[few] == train[many]
-                  else f"{even} images of a class to train on"))
+    facts.append(
+        (
+            "Balance",
+            f"{train[few]:,} images of every class to train on"
+            if train[few] == train[many]
+            else f"{even} images of a class to train on",
+        )
+    )
     facts.append(("Damaged files", f"{len(found['damaged']):,} left out" if found["damaged"] else "none"))
     return facts
 
@@ -104,8 +129,13 @@ def versions(results: Results) -> dict[str, str]:
     """edgekit, what made the files (where results say so) and what ran them."""
     at = results["latency"][results["variants"][0]["variant"]][0]["conditions"]
     runtime, _, version = at["runtime"].partition(" ")
-    return {"edgekit": results["edgekit"], **results.get("versions", {}), runtime: version, "numpy": at["numpy"],
-            "python": at["python"]}
+    return {
+        "edgekit": results["edgekit"],
+        **results.get("versions", {}),
+        runtime: version,
+        "numpy": at["numpy"],
+        "python": at["python"],
+    }
 
 
 PARITY_TITLES = ("Variant", "Verified", "Same answer", "Images", "SQNR dB", "Largest difference", "Tensors")
@@ -118,8 +148,17 @@ def parity(results: Results) -> list[list[str]]:
         found = row["parity"]
         kinds = ", ".join(f"{count} {dtype}" for dtype, count in found["dtypes"].items())
         noise = "not finite" if found["sqnr_db"] is None else f"{found['sqnr_db']:.1f}"
-        rows.append([row["variant"], "yes" if found["verified"] else "no", wording.percent(found["agreement"]),
-                     f"{found['n']:,}", noise, f"{found['max_abs']:.2g}", kinds])
+        rows.append(
+            [
+                row["variant"],
+                "yes" if found["verified"] else "no",
+                wording.percent(found["agreement"]),
+                f"{found['n']:,}",
+                noise,
+                f"{found['max_abs']:.2g}",
+                kinds,
+            ]
+        )
     return rows
 
 
@@ -131,14 +170,18 @@ def training(results: Results) -> Facts:
         return [("Epochs", "none, the model was not trained in this run")]
     best = next((row for row in history if row["epoch"] == found["best_epoch"]), history[-1])
     last = history[-1]
-    facts = [("Epochs", f"{len(history)}, in {wording.seconds(found['seconds'])}"),
-             (f"Epoch {best['epoch']}, {'whose weights were kept' if best is not last else 'the last'}", _epoch(best))]
+    facts = [
+        ("Epochs", f"{len(history)}, in {wording.seconds(found['seconds'])}"),
+        (f"Epoch {best['epoch']}, {'whose weights were kept' if best is not last else 'the last'}", _epoch(best)),
+    ]
     return facts + ([(f"Epoch {last['epoch']}, the last", _epoch(last))] if best is not last else [])
 
 
 def recipe_changes(recipe: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """(dotted field, value) of what differs from the defaults; the description is not a setting."""
-    return [one for one in _changes(recipe, Recipe().model_dump(mode="json")) if one[0] != "description"]
+    return [
+        one for one in _changes(recipe, Recipe.model_validate({}).model_dump(mode="json")) if one[0] != "description"
+    ]
 
 
 def _changes(given: Mapping[str, Any], default: Any, at: str = "") -> Iterator[tuple[str, Any]]:
@@ -162,8 +205,10 @@ def _delegates(results: Results) -> str:
 
 
 def _epoch(row: Mapping[str, Any]) -> str:
-    return (f"validation top-1 {wording.percent(row['val_top1'])}, loss {row['val_loss']:.4f}; "
-            f"training top-1 {wording.percent(row['train_top1'])}, loss {row['train_loss']:.4f}")
+    return (
+        f"validation top-1 {wording.percent(row['val_top1'])}, loss {row['val_loss']:.4f}; "
+        f"training top-1 {wording.percent(row['train_top1'])}, loss {row['train_loss']:.4f}"
+    )
 
 
 def _each(values: tuple[float, float, float]) -> str:

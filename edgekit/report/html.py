@@ -36,7 +36,9 @@ def html_report(results: Results) -> str:
         raise MissingExtra("The HTML report", "report") from None
     drawn = charts(results)
     scripts = (_charting(vl_convert), _text("report.js"))
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
     return environment.from_string(_text("report.html.j2")).render(
         results=results,
         verdict=verdict(results),

@@ -100,17 +100,25 @@ def _epochs(training: Mapping[str, Any]) -> str:
     last = len(history) - 1
     places = {round(step * last / (MOST_EPOCHS - 1)) for step in range(MOST_EPOCHS)}
     places |= {place for place, row in enumerate(history) if row["epoch"] == training["best_epoch"]}
-    rows = [[f"{row['epoch']:.0f}" + (" (kept)" if row["epoch"] == training["best_epoch"] else ""),
-             f"{row['train_loss']:.4f}", f"{row['val_loss']:.4f}",
-             wording.percent(row["train_top1"]), wording.percent(row["val_top1"])]
-            for row in (history[place] for place in sorted(places))]
+    rows = [
+        [
+            f"{row['epoch']:.0f}" + (" (kept)" if row["epoch"] == training["best_epoch"] else ""),
+            f"{row['train_loss']:.4f}",
+            f"{row['val_loss']:.4f}",
+            wording.percent(row["train_top1"]),
+            wording.percent(row["val_top1"]),
+        ]
+        for row in (history[place] for place in sorted(places))
+    ]
     return table(("Epoch", "Training loss", "Validation loss", "Training top-1", "Validation top-1"), rows)
 
 
 def _classes(dataset: Mapping[str, Any]) -> str:
     counts, names = dataset["class_counts"], dataset["class_names"]
-    rows = [[code(name), *(f"{counts[split][place]:,}" for split in counts)]
-            for place, name in enumerate(names[:MOST_CLASSES])]
+    rows = [
+        [code(name), *(f"{counts[split][place]:,}" for split in counts)]
+        for place, name in enumerate(names[:MOST_CLASSES])
+    ]
     rest = len(names) - MOST_CLASSES
     more = f"\n\nand {wording.counted(rest, 'class', 'classes')} more, in results/results.json" if rest > 0 else ""
     return _raw_table(["Class", *counts], rows) + more

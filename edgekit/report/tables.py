@@ -136,7 +136,7 @@ def damaged_files(results: Results) -> list[str]:
 
 def thread_rows(results: Results) -> list[Row]:
     """A row for THREAD_COLUMNS a variant and thread count; none where only one count was measured."""
-    rows = [{"variant": variant, **one} for variant, found in results["latency"].items() for one in found]
+    rows: list[Row] = [{"variant": variant, **one} for variant, found in results["latency"].items() for one in found]
     return rows if len(rows) > len(results["latency"]) else []
 
 
@@ -149,23 +149,33 @@ def footnote(results: Results) -> str:
     """What the columns are of."""
     rows = results["variants"]
     threads = results["latency"][rows[0]["variant"]][0]["threads"]
-    return (f"Top-1 of {rows[0]['top1']['n']:,} test images, against float32 in points; latency and MACs of one image, on "
-            f"{wording.counted(threads, 'thread')}; MB of 1,000,000 bytes.")
+    return (
+        f"Top-1 of {rows[0]['top1']['n']:,} test images, against float32 in points; latency and MACs of one image, on "
+        f"{wording.counted(threads, 'thread')}; MB of 1,000,000 bytes."
+    )
 
 
 def _footnotes(results: Results) -> list[str]:
     shown = dict(facts.conditions(results))
     threads = thread_rows(results)
     apart = ["", *_aligned(THREAD_COLUMNS, [[c.show(row) for c in THREAD_COLUMNS] for row in threads]), ""]
-    return [*_wrapped(footnote(results)), *(apart if threads else []),
-            *_wrapped(f"Measured on {shown['CPU']} with {shown['Runtime']}; {shown['Runs']}.")]
+    return [
+        *_wrapped(footnote(results)),
+        *(apart if threads else []),
+        *_wrapped(f"Measured on {shown['CPU']} with {shown['Runtime']}; {shown['Runs']}."),
+    ]
 
 
 def _aligned(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[str]:
     lines = [[column.title for column in columns], *rows]
     widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
-    return ["  ".join(cell.rjust(width) if column.number else cell.ljust(width)
-                      for cell, width, column in zip(line, widths, columns, strict=True)) for line in lines]
+    return [
+        "  ".join(
+            cell.rjust(width) if column.number else cell.ljust(width)
+            for cell, width, column in zip(line, widths, columns, strict=True)
+        )
+        for line in lines
+    ]
 
 
 def _section(title: str, sentences: Sequence[str]) -> list[str]:
@@ -182,5 +192,6 @@ def _files(results: Results, folder: str | Path | None) -> list[str]:
 
 def _wrapped(text: str, indent: str = "") -> list[str]:
     hanging = 2 * indent
-    return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=hanging, break_long_words=False,
-                         break_on_hyphens=False)
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=indent, subsequent_indent=hanging, break_long_words=False, break_on_hyphens=False
+    )

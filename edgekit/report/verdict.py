@@ -30,8 +30,12 @@ def verdict(results: Mapping[str, Any]) -> Verdict:
     if chosen is None:
         return Verdict(ok, "No variant meets the budget: there is nothing to ship yet.", (budget(results),))
     reference = rows[0]
-    told = [_ship(chosen), *([] if chosen is reference else [_answers(chosen, reference)]), _why(rows, chosen),
-            budget(results)]
+    told = [
+        _ship(chosen),
+        *([] if chosen is reference else [_answers(chosen, reference)]),
+        _why(rows, chosen),
+        budget(results),
+    ]
     if chosen["verdict"] != "steady":
         told.append(f"Its latency is unstable: {'; '.join(chosen['doubts'])}. Measure again on an idle machine.")
     return Verdict(ok, _headline(chosen, reference), tuple(told))
@@ -41,8 +45,10 @@ def budget(results: Mapping[str, Any]) -> str:
     """The limits of the recipe."""
     limits = results["recipe"]["budget"]
     points = limits["max_drop_points"]
-    return (f"The budget: at most {points:g} {'point' if points == 1 else 'points'} of top-1 below "
-            f"{results['variants'][0]['variant']}, {limits['max_size_mb']:g} MB, {limits['max_latency_ms']:g} ms.")
+    return (
+        f"The budget: at most {points:g} {'point' if points == 1 else 'points'} of top-1 below "
+        f"{results['variants'][0]['variant']}, {limits['max_size_mb']:g} MB, {limits['max_latency_ms']:g} ms."
+    )
 
 
 def _headline(chosen: Row, reference: Row) -> str:
@@ -78,18 +84,22 @@ def _cost(chosen: Row) -> str:
 
 def _ship(chosen: Row) -> str:
     latency = chosen["latency_ms"]
-    return (f"Ship {chosen['file']}: {wording.size(chosen['size_bytes'])}, "
-            f"top-1 {wording.percent(chosen['top1']['value'])} on {chosen['top1']['n']:,} test images "
-            f"(95 % interval {wording.span(chosen['top1']['ci95'])}), "
-            f"{wording.significant(latency['median'])} ms median.")
+    return (
+        f"Ship {chosen['file']}: {wording.size(chosen['size_bytes'])}, "
+        f"top-1 {wording.percent(chosen['top1']['value'])} on {chosen['top1']['n']:,} test images "
+        f"(95 % interval {wording.span(chosen['top1']['ci95'])}), "
+        f"{wording.significant(latency['median'])} ms median."
+    )
 
 
 def _answers(chosen: Row, reference: Row) -> str:
     top1, agreed = chosen["top1"], chosen["agreement"]
     net = round(chosen["drop_points"] / 100 * top1["n"])
     more = f"{abs(net):,} {'fewer' if net > 0 else 'more'} right than" if net else "as many right as"
-    return (f"Of the {top1['n']:,} test images it gets {more} {reference['variant']}; "
-            f"both say the same class for {wording.percent(agreed['value'])} of them.")
+    return (
+        f"Of the {top1['n']:,} test images it gets {more} {reference['variant']}; "
+        f"both say the same class for {wording.percent(agreed['value'])} of them."
+    )
 
 
 def _why(rows: list[Row], chosen: Row) -> str:

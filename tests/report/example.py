@@ -51,8 +51,10 @@ def make_results(
     dataset = replace(digits(), damaged=damaged, class_names=class_names or digits().class_names)
     exported = {name: _exported(name, row, recipe, dataset) for name, row in variants.items()}
     evaluated = {name: _evaluated(folder, name, row[2], dataset) for name, row in variants.items()}
-    measured = {name: [_measured(name, row, threads, heap) for threads in recipe.bench.threads]
-                for name, row in variants.items()}
+    measured = {
+        name: [_measured(name, row, threads, heap) for threads in recipe.bench.threads]
+        for name, row in variants.items()
+    }
     rows, choice = variant_rows(exported, evaluated, measured, recipe.budget, folder)
     return {
         "schema": 1,
@@ -77,7 +79,8 @@ def training(epochs: int) -> dict[str, Any]:
     """Curves that fall and level off; the last but one epoch is the best."""
     generator = np.random.default_rng(0)
     history = [
-        {"epoch": e, "train_loss": float(2.2 * np.exp(-e / 2.5) + 0.02), "train_top1": float(1 - 0.9 * np.exp(-e / 1.8)),
+        {"epoch": e, "train_loss": float(2.2 * np.exp(-e / 2.5) + 0.02),
+         "train_top1": float(1 - 0.9 * np.exp(-e / 1.8)),
          "val_loss": float(2.3 * np.exp(-e / 2.2) + 0.05 + 0.02 * generator.random()),
          "val_top1": float(0.99 - 0.9 * np.exp(-e / 1.6)), "learning_rate": 2e-3, "seconds": 3.4}
         for e in range(1, epochs + 1)]  # fmt: skip
@@ -96,15 +99,19 @@ def _exported(name: str, row: tuple[int, int, int, bool], recipe: Recipe, datase
         failures=() if verified else ("same class on 90.00 % of 500 images, limit 95 %",),
     )  # fmt: skip
     card = Card(
-        edgekit="0.1.0", model="mobilenet_v2", variant=name, io=io, sha256=f"{size:064x}", model_sha256=f"{size + 1:064x}",
+        edgekit="0.1.0", model="mobilenet_v2", variant=name, io=io, sha256=f"{size:064x}",
+        model_sha256=f"{size + 1:064x}",
         size_bytes=size, model_bytes=size - 900, gzip_bytes=round(0.83 * size),
         input=TensorSpec(name="image", shape=(1, 32, 32, 3), dtype=io),
         output=TensorSpec(name="probabilities", shape=(1, 10), dtype=io), output_meaning="probabilities",
         preprocessing=dataset.preprocess, labels=dataset.class_names, params=423_210, macs=5_941_888,
         recipe=recipe.model_dump(mode="json"), seed=0, data={"name": dataset.name}, versions={"keras": "3.12.0"},
     )  # fmt: skip
-    return {"file": f"artifacts/mobilenet_v2_{name}{suffix}.tflite", "card": card.model_dump(mode="json", by_alias=True),
-            "parity": checked.to_dict()}
+    return {
+        "file": f"artifacts/mobilenet_v2_{name}{suffix}.tflite",
+        "card": card.model_dump(mode="json", by_alias=True),
+        "parity": checked.to_json(),
+    }
 
 
 def _evaluated(folder: Path, name: str, differing: int, dataset: Dataset) -> dict[str, Any]:
@@ -128,8 +135,9 @@ def _evaluated(folder: Path, name: str, differing: int, dataset: Dataset) -> dic
 def _measured(name: str, row: tuple[int, int, int, bool], threads: int, heap: bool) -> dict[str, Any]:
     size, median, *_ = row
     generator = np.random.default_rng(size)
-    samples = tuple(tuple(int(ns) for ns in median / threads * (1 + 0.05 * generator.gamma(1.0, 1.0, 400)))
-                    for _ in range(3))
+    samples = tuple(
+        tuple(int(ns) for ns in median / threads * (1 + 0.05 * generator.gamma(1.0, 1.0, 400))) for _ in range(3)
+    )
     memory = {"heap_bytes": size + 412_000, "peak_bytes": 4_100_000, "reason": ""}
     if not heap:
         memory = {"heap_bytes": None, "peak_bytes": None, "reason": "not measured on Darwin"}
