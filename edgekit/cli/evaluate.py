@@ -32,8 +32,9 @@ def command(
     from edgekit.evaluation.expects import expected
 
     wanted = [expected(file, preprocess) for file in files]
-    splits = {one: load_images(source, one.preprocess, one.labels) for one in dict.fromkeys(wanted)}
     with reporter() as progress:
+        splits = {one: load_images(source, one.preprocess, one.labels, one.trained_on, progress)
+                  for one in dict.fromkeys(wanted)}  # fmt: skip
         found = [evaluate(file, splits[one], one.preprocess, labels=one.labels, workers=workers, batch_size=batch_size,
                           progress=progress) for file, one in zip(files, wanted, strict=True)]  # fmt: skip
     rows = [{**one.summary(), "batch": one.batch, "batch_note": one.batch_note} for one in found]

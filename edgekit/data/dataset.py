@@ -95,11 +95,13 @@ def load_images(
     path: str | Path,
     preprocess: Preprocess,
     class_names: tuple[str, ...] | None = None,
+    trained_on: str | None = None,
     progress: Reporter = silent,
 ) -> Split:
-    """Labelled images to evaluate a file on: the test part, else val, else all; nothing is split off a folder.
+    """Labelled images to evaluate a file on: the test part, else val, else all of them.
 
-    A named set gives its test split. `class_names` are the model's, in the order of its outputs: labels are mapped
+    A named set gives its test split. `trained_on` is the `Dataset.sha256` of what the file was made from: where it is
+    this very data, the test split made of it then is taken and not the images it was trained on. `class_names` are the model's, in the order of its outputs: labels are mapped
     to them by name, and a class the model does not know is BadInput. Without them the data's own names count.
     """
     if isinstance(path, str) and path in BUILT_IN:
@@ -111,6 +113,9 @@ def load_images(
         if not names:
             raise BadInput(f"{path} has no test images.", "Add x_test and y_test, or give x and y.")
         split = found.parts[names[0]]
+        if names[0] == "all" and trained_on is not None:
+            splits = divide(found.parts)
+            split = splits["test"] if _digest(found.class_names, splits) == trained_on else split
     return split if class_names is None else _renamed(split, class_names, str(path), found.counted)
 
 

@@ -13,25 +13,26 @@ from edgekit.runtime.probe import Probed, probe
 
 @dataclass(frozen=True)
 class Expected:
-    """`labels` is None for a file without a card: the data's classes count."""
+    """`labels` is None for a file without a card: the data's classes count. `trained_on`: the sha256 of its data set."""
 
     preprocess: Preprocess
     labels: tuple[str, ...] | None
+    trained_on: str | None
 
 
 def expected(path: Path, preprocess: str | None) -> Expected:
     """`preprocess` (a preset's name or a JSON file) goes before the card's. UsageError where there is neither."""
     found = probe(path)
     card = load_artifact(path).card
-    labels = card.labels if card else None
+    known = (card.labels, card.data.get("sha256")) if card else (None, None)
     if preprocess is not None:
-        return Expected(_given(preprocess, found), labels)
+        return Expected(_given(preprocess, found), *known)
     if card is None:
         raise UsageError(
             f"{path} has no card that says how images are prepared for it.",
             f"Give --preprocess {'|'.join(PRESETS)} or a JSON file.",
         )
-    return Expected(card.preprocessing, labels)
+    return Expected(card.preprocessing, *known)
 
 
 def _given(preprocess: str, found: Probed) -> Preprocess:

@@ -236,3 +236,10 @@ def test_labels_are_mapped_to_the_models_classes(pictures: Maker) -> None:
         BadInput, match=r"has classes the model does not know: 'cat'\. The model's 2 classes are: dog, fox"
     ):
         load_images(root, RAW, ("dog", "fox"))
+
+
+def test_a_file_is_not_judged_on_the_images_it_was_trained_on(pictures: Maker) -> None:
+    root = pictures({"dog": 30, "cat": 20})
+    data = load_data(root, preprocess=RAW, calibration_images=10)
+    assert load_images(root, RAW, trained_on=data.sha256).names == data.test.names
+    assert len(load_images(root, RAW, trained_on="0" * 64)) == len(load_images(root, RAW)) == 50
