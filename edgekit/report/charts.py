@@ -5,6 +5,7 @@ Colours are the page's CSS variables, so one drawing serves light, dark and prin
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -74,49 +75,32 @@ CURVES = (
 
 
 def _variants(figure: Figure, rows: Sequence[Row]) -> Drawn:
-    frame = pd.DataFrame(
-        [
-            {
-                "variant": row["variant"] + (" ✓" if row["chosen"] else ""),
-                "value": figure.value(row),
-                "chosen": row["chosen"],
-                "low": figure.ends(row)[0],
-                "high": figure.ends(row)[1],
-                "label": figure.label(row),
-            }
-            for row in rows
-        ]
-    )
+    frame = _frame(figure, rows)
     base = alt.Chart(frame).encode(y=alt.Y("variant:N", sort=None, title=None, axis=alt.Axis(labelFontSize=13)))
-    x = alt.X(
-        "value:Q",
-        title=figure.unit,
-        scale=_scale(frame, figure.from_zero),
-        axis=alt.Axis(tickCount=5, grid=not figure.from_zero),
-    )
     colour = alt.condition("datum.chosen", alt.value(CHOSEN), alt.value(OTHER))
-    tooltip = [alt.Tooltip("variant:N"), alt.Tooltip("label:N", title=figure.title)]
-    marks = (
-        base.mark_bar(height=12, cornerRadiusEnd=2)
-        if figure.from_zero
-        else base.mark_point(filled=True, size=110, opacity=1)
-    )
+    length, place = base.mark_bar(height=12, cornerRadiusEnd=2), base.mark_point(filled=True, size=110, opacity=1)
+    mark = (length if figure.from_zero else place).encode(
+        x=alt.X("value:Q", title=figure.unit, scale=_scale(frame, figure.from_zero),
+                axis=alt.Axis(tickCount=5, grid=not figure.from_zero)),
+        color=colour, tooltip=["variant:N", alt.Tooltip("label:N", title=figure.title)],
+    )  # fmt: skip
     whisker = base.mark_rule(strokeWidth=2).encode(
         x="low:Q", x2="high:Q", color=alt.value(INK) if figure.from_zero else colour
     )
     # The label stands above its mark: there it fits whatever the value, on a phone too.
     label = base.mark_text(align="left", dy=-14, fontSize=12, color=INK).encode(
-        text="label:N", x=_label_x(frame, figure)
+        text="label:N", x=alt.value(2) if figure.from_zero else alt.X("low:Q")
     )
-    drawn = alt.layer(marks.encode(x=x, color=colour, tooltip=tooltip), whisker, label)
     said = "; ".join(f"{row['variant']} {figure.label(row)}" for row in rows)
-    return _drawn(
-        figure.name,
-        figure.title,
-        figure.note,
-        f"{figure.title}: {said}.",
-        drawn.properties(height=ROW * len(rows), width="container"),
-    )
+    drawn = alt.layer(mark, whisker, label).properties(height=ROW * len(rows), width="container")
+    return _drawn(figure.name, figure.title, figure.note, f"{figure.title}: {said}.", drawn)
+
+
+def _frame(figure: Figure, rows: Sequence[Row]) -> pd.DataFrame:
+    columns = ("variant", "chosen", "value", "low", "high", "label")
+    return pd.DataFrame(
+        [(row["variant"] + (" ✓" if row["chosen"] else ""), row["chosen"], figure.value(row), *figure.ends(row),
+          figure.label(row)) for row in rows], columns=list(columns))  # fmt: skip
 
 
 def _scale(frame: pd.DataFrame, from_zero: bool) -> alt.Scale:
@@ -128,46 +112,35 @@ def _scale(frame: pd.DataFrame, from_zero: bool) -> alt.Scale:
     return alt.Scale(domain=[max(0.0, low - margin), min(100.0, high + margin)], nice=False, zero=False)
 
 
-def _label_x(frame: pd.DataFrame, figure: Figure) -> Any:
-    return alt.value(2) if figure.from_zero else alt.X("low:Q")
-
-
 def _curves(name: str, title: str, unit: str, columns: Mapping[str, str], times: float, training: Row) -> Drawn:
     history, best = training["history"], training["best_epoch"]
-    frame = pd.DataFrame(
-        [
-            {"epoch": row["epoch"], "of": of, "value": times * row[column]}
-            for row in history
-            for column, of in columns.items()
-        ]
-    )
-    x = alt.X("epoch:Q", title="epoch", axis=alt.Axis(format="d", tickMinStep=1, tickCount=6))
+    frame = pd.DataFrame([(row["epoch"], of, times * row[column]) for row in history for column, of in columns.items()],
+                         columns=["epoch", "of", "value"])  # fmt: skip
+    x = alt.X("epoch:Q", title="epoch", axis=alt.Axis(format="d", values=_epochs(history)))
     y = alt.Y("value:Q", title=unit, scale=alt.Scale(zero=False))
-    colour = alt.Color("of:N", legend=None, scale=alt.Scale(domain=list(columns.values()), range=[OTHER, CHOSEN]))
-    dash = alt.StrokeDash("of:N", legend=None, scale=alt.Scale(domain=list(columns.values()), range=[[5, 4], [1, 0]]))
+    names = list(columns.values())
+    colour = alt.Color("of:N", legend=None, scale=alt.Scale(domain=names, range=[OTHER, CHOSEN]))
+    dash = alt.StrokeDash("of:N", legend=None, scale=alt.Scale(domain=names, range=[[5, 4], [1, 0]]))
     base = alt.Chart(frame).encode(x=x, y=y, color=colour)
-    layers = [
-        base.mark_line(strokeWidth=2).encode(strokeDash=dash),
-        base.mark_point(filled=True, size=22).encode(tooltip=["of:N", "epoch:Q", alt.Tooltip("value:Q", format=".4")]),
-        _kept(best),
-        _names(frame, history, x, y),
-    ]
+    layers = [base.mark_line(strokeWidth=2).encode(strokeDash=dash),
+              base.mark_point(filled=True, size=22).encode(
+                  tooltip=["of:N", "epoch:Q", alt.Tooltip("value:Q", format=".4")]),
+              _names(frame, history, x, y), *([_kept(best)] if best else [])]  # fmt: skip
     kept = next((row for row in history if row["epoch"] == best), history[-1])
     said = ", ".join(f"{of} {times * kept[column]:.4g}" for column, of in columns.items())
     note = f"the upright line marks epoch {best}, whose weights were kept" if best else ""
-    return _drawn(
-        name,
-        title,
-        note,
-        f"{title} over {wording.counted(len(history), 'epoch')}; at epoch {kept['epoch']:.0f}: {said}.",
-        alt.layer(*(layer for layer in layers if layer is not None)).properties(height=220, width="container"),
-    )
+    spoken = f"{title} over {wording.counted(len(history), 'epoch')}; at epoch {kept['epoch']:.0f}: {said}."
+    return _drawn(name, title, note, spoken, alt.layer(*layers).properties(height=220, width="container"))
+
+
+def _epochs(history: Sequence[Row]) -> list[int]:
+    """Whole epochs to label: at most seven, evenly apart."""
+    step = math.ceil(len(history) / 7)
+    return [int(row["epoch"]) for row in history if row["epoch"] % step == 0]
 
 
 def _kept(best: int) -> Any:
     """The rule at the epoch whose weights were kept."""
-    if not best:
-        return None
     return alt.Chart(pd.DataFrame({"epoch": [best]})).mark_rule(color=MUTED, strokeDash=[2, 3]).encode(x="epoch:Q")
 
 

@@ -44,30 +44,17 @@ def usage(results: Results) -> Facts:
     """How to feed the chosen file (without one: the reference) and read its answer."""
     row = next((row for row in results["variants"] if row["chosen"]), results["variants"][0])
     feed = Preprocess.model_validate(results["dataset"]["preprocess"])
-    names = results["dataset"]["class_names"]
-    shape = f"{row['io']} [1, {feed.height}, {feed.width}, 3]"
+    names, io = results["dataset"]["class_names"], row["io"]
+    channels = feed.channels.upper()
+    values = {"float32": "normalized values", "uint8": f"raw {channels} pixels 0 to 255",
+              "int8": f"{channels} pixels minus 128"}  # fmt: skip
+    real = "" if io == "float32" else "; real = (value - zero_point) * scale, as the tensor and the card say"
     return [
         ("File", row["file"] + ("" if row["chosen"] else " (nothing was chosen; this is the reference)")),
         ("SHA-256", row["sha256"]),
-        (
-            "Input",
-            shape
-            + {
-                "float32": ", normalized values",
-                "uint8": f", raw {feed.channels.upper()} pixels 0 to 255",
-                "int8": f", {feed.channels.upper()} pixels minus 128",
-            }[row["io"]],
-        ),
-        ("Preprocessing", preprocessing(feed, row["io"])),
-        (
-            "Output",
-            f"{row['io']} [1, {len(names)}], one probability a class"
-            + (
-                ""
-                if row["io"] == "float32"
-                else "; real = (value - zero_point) * scale, as the tensor and the card say"
-            ),
-        ),
+        ("Input", f"{io} [1, {feed.height}, {feed.width}, 3], {values[io]}"),
+        ("Preprocessing", preprocessing(feed, io)),
+        ("Output", f"{io} [1, {len(names)}], one probability a class{real}"),
         ("Classes", f"in this order: {wording.listed(names)}"),
     ]
 

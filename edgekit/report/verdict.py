@@ -36,6 +36,9 @@ def verdict(results: Mapping[str, Any]) -> Verdict:
         _why(rows, chosen),
         budget(results),
     ]
+    classes = len(results["dataset"]["class_names"])
+    if chosen["top1"]["ci95"][0] <= 1 / classes:
+        told.insert(0, f"Mind that its top-1 is no better than guessing one of {classes} classes.")
     if chosen["verdict"] != "steady":
         told.append(f"Its latency is unstable: {'; '.join(chosen['doubts'])}. Measure again on an idle machine.")
     return Verdict(ok, _headline(chosen, reference), tuple(told))
@@ -53,7 +56,7 @@ def budget(results: Mapping[str, Any]) -> str:
 
 def _headline(chosen: Row, reference: Row) -> str:
     if chosen is reference:
-        return f"{chosen['variant']} is the one to ship: nothing smaller or faster meets the budget."
+        return f"{chosen['variant']} is the one to ship: no other that meets the budget is clearly faster."
     gains = " and ".join((_size(chosen, reference), _speed(chosen, reference)))
     return f"{chosen['variant']} is {gains} {reference['variant']}, {_cost(chosen)}."
 

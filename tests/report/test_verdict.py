@@ -29,7 +29,7 @@ def test_no_variant_within_the_budget(tmp_path: Path) -> None:
 
 def test_the_reference_itself_is_chosen(tmp_path: Path) -> None:
     found = verdict(make_results(tmp_path, {**TWO, "int8": (591_016, 96_400, 30, True)}))
-    assert found.headline == "float32 is the one to ship: nothing smaller or faster meets the budget."
+    assert found.headline == "float32 is the one to ship: no other that meets the budget is clearly faster."
     assert found.sentences[1] == "Of 2 variants it is the only one that verifies and meets the budget."
 
 
@@ -54,3 +54,8 @@ def test_an_unstable_latency_is_said(tmp_path: Path) -> None:
     row.update(verdict="unstable", doubts=["it became 20 % slower while it ran"])
     said = "Its latency is unstable: it became 20 % slower while it ran. Measure again on an idle machine."
     assert verdict(results).sentences[-1] == said
+
+
+def test_an_accuracy_of_guessing_is_said(tmp_path: Path) -> None:
+    found = verdict(make_results(tmp_path, {"float32": (1_811_204, 214_000, 325, True)}))
+    assert found.sentences[0] == "Mind that its top-1 is no better than guessing one of 10 classes."
