@@ -153,7 +153,7 @@ def _names(frame: pd.DataFrame, history: Sequence[Row], x: Any, y: Any) -> Any:
         *(
             alt.Chart(last.iloc[[place]])
             .mark_text(align="left", dx=7, dy=(8, -8)[place] if near else 0, fontSize=12)
-            .encode(x=x, y=y, text="of:N", color=alt.Color("of:N", legend=None))
+            .encode(x=x, y=y, text="of:N", color=alt.value(INK))
             for place in range(len(last))
         )
     )
