@@ -90,4 +90,6 @@ def test_bad_input(kind, capfd, images, tmp_path):
     code, found = as_json(capfd, *argv)
     assert code == exit_code and words in found["error"]["message"] and found["error"]["remedy"]
     code, out, err = run(capfd, *argv)
-    assert (code, out) == (exit_code, "") and err.count("\n") == 1 and err.startswith("edgekit: ")
+    progress, _, sentence = err.rpartition("edgekit: ")
+    assert (code, out) == (exit_code, "") and sentence.count("\n") == 1
+    assert all(line.startswith("read images") for line in progress.splitlines())
