@@ -79,8 +79,9 @@ class Store:
         arrays |= {f"best{i}": value for i, value in enumerate(state.best_weights)}
         packed = io.BytesIO()
         np.savez(packed, meta=np.frombuffer(json.dumps(meta).encode(), np.uint8), **arrays)  # type: ignore[arg-type]
-        replace_file(self._folder / "training.npz", packed.getbuffer())
+        # The log first: an epoch that is in the log only is trained, and logged, again.
         replace_file(self._folder / "history.csv", state.history().to_csv(index=False).encode())
+        replace_file(self._folder / "training.npz", packed.getbuffer())
 
     def load(self, model: keras.Model) -> State:
         """The state to go on from, with the model and its optimizer set to it; a fresh one where there is none.
