@@ -17,8 +17,10 @@ def table() -> str:
     for path in sorted(RESULTS.glob("*.json")):
         found = json.loads(path.read_text("utf-8"))
         under = found["conditions"]
-        machines.add(f"{', '.join(under['cpu'])}, {under['cores']} cores, TensorFlow {under['packages']['tensorflow']}, "
-                     f"Keras {under['packages']['keras']}, LiteRT {under['packages']['ai-edge-litert']}")
+        machines.add(
+            f"{', '.join(under['cpu'])}, {under['cores']} cores, TensorFlow {under['packages']['tensorflow']}, "
+            f"Keras {under['packages']['keras']}, LiteRT {under['packages']['ai-edge-litert']}"
+        )
         for claim in found["claims"]:
             mark = {None: "", True: f"{claim['asked']}", False: f"{claim['asked']} **not met**"}[claim["met"]]
             lines.append(f"| {claim['what']} | {claim['measured']:.3g} {claim['unit']} | {mark} |")

@@ -1,4 +1,4 @@
-"""How a benchmark leaves its evidence: raw values and the conditions as JSON under results/, and a table on the screen."""
+"""How a benchmark leaves its evidence: raw values and conditions as JSON under results/, a table on the screen."""
 
 from __future__ import annotations
 
@@ -68,7 +68,9 @@ def save(name: str, claims: list[dict[str, Any]], raw: Any, measured_under: dict
         print(f"{claim['what']:<{width}}  {claim['measured']:>9.3g} {claim['unit']:<4} {claim['asked']:<12} {met}")
 
 
-def claim(what: str, measured: float, unit: str, *, least: float | None = None, most: float | None = None) -> dict[str, Any]:
+def claim(
+    what: str, measured: float, unit: str, *, least: float | None = None, most: float | None = None
+) -> dict[str, Any]:
     """One figure, and what it has to be where there is a promise."""
     asked = f">= {least:g}" if least is not None else f"<= {most:g}" if most is not None else ""
     met = None if not asked else measured >= least if least is not None else measured <= most  # type: ignore[operator]

@@ -37,7 +37,7 @@ class Frozen(BaseModel):
 
 
 class TensorSpec(Frozen):
-    """A graph input or output. `scale` and `zero_point` are set for quantized dtypes: real = (q - zero_point) * scale."""
+    """A graph input or output. Quantized dtypes have `scale` and `zero_point`: real = (q - zero_point) * scale."""
 
     name: str
     shape: tuple[int, ...]
@@ -107,7 +107,7 @@ def card_path(path: Path) -> Path:
 
 
 def load_artifact(path: str | Path) -> Artifact:
-    """The artifact at `path`. Raises BadInput where there is no file, or where its card is damaged or another file's."""
+    """The artifact at `path`. Raises BadInput where there is no file, or its card is damaged or another file's."""
     path = Path(path)
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
@@ -120,10 +120,14 @@ def load_artifact(path: str | Path) -> Artifact:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
-        raise BadInput(f"{beside} is not a card: {where}: {first['msg']}.", "Export the model again, or remove it.") from None
+        raise BadInput(
+            f"{beside} is not a card: {where}: {first['msg']}.", "Export the model again, or remove it."
+        ) from None
     if card.sha256 != sha256_of(path.read_bytes()):
-        raise BadInput(f"{beside} describes another file than {path.name}: the SHA-256 differs.",
-                       "Put the card that belongs to it back, or remove the card and pass --preprocess.")
+        raise BadInput(
+            f"{beside} describes another file than {path.name}: the SHA-256 differs.",
+            "Put the card that belongs to it back, or remove the card and pass --preprocess.",
+        )
     return Artifact(path, card)
 
 

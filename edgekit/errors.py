@@ -42,8 +42,9 @@ class MissingExtra(UsageError):
     code = "missing-extra"
 
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs edgekit's [{extra}] extra, which is not installed.",
-                         f"Run: pip install 'edgekit[{extra}]'")
+        super().__init__(
+            f"{what} needs edgekit's [{extra}] extra, which is not installed.", f"Run: pip install 'edgekit[{extra}]'"
+        )
 
 
 class BadInput(EdgekitError):

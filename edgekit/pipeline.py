@@ -1,4 +1,4 @@
-"""The whole job, in order: recipe -> data -> model -> train -> variants -> verify -> evaluate -> bench -> choice -> report.
+"""The whole job: recipe, data, model, training, variants, verification, evaluation, bench, choice, report.
 
 This is the only module that knows the order. Each stage is finished once; a killed run continues on the same call.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from edgekit import __version__
 from edgekit.artifact import Artifact, Card, Variant, card_path, load_artifact, sha256_of, write_json, write_text
 from edgekit.data.dataset import Dataset, load_data
-from edgekit.errors import CheckFailed
+from edgekit.errors import CheckFailed, EdgekitWarning, MissingExtra
 from edgekit.models.backend import require_training
 from edgekit.models.zoo import build, find
 from edgekit.preprocess import Preprocess, preset
@@ -122,6 +123,7 @@ class _Job:
         results = {
             **self._record(started, now(), choice.chosen and exported[choice.chosen]["file"]),
             "recipe": self.recipe.model_dump(mode="json"),
+            "versions": exported["float32"]["card"]["versions"],
             "dataset": describe(self.dataset),
             "training": trained,
             "variants": rows,
@@ -170,8 +172,14 @@ class _Job:
             self._model = self._untrained()
             from edgekit.training.fit import train
 
-            trained = train(self._model, self.dataset, self.recipe.train, state_dir=state, seed=self.recipe.seed,
-                            progress=self.progress)
+            trained = train(
+                self._model,
+                self.dataset,
+                self.recipe.train,
+                state_dir=state,
+                seed=self.recipe.seed,
+                progress=self.progress,
+            )
             weights = state / WEIGHTS
             whole = weights.with_name(f".{WEIGHTS}")  # Keras insists on the ending
             self._model.save_weights(whole)
@@ -221,9 +229,13 @@ class _Job:
                 "parity": made.parity.to_json(),
             }
 
-        inputs = {**self._made_from(), "variant": variant, "io": io,
-                  "calibration": self.recipe.data.calibration_images,
-                  "verify": self.recipe.verify.model_dump(mode="json")}
+        inputs = {
+            **self._made_from(),
+            "variant": variant,
+            "io": io,
+            "calibration": self.recipe.data.calibration_images,
+            "verify": self.recipe.verify.model_dump(mode="json"),
+        }
         return self.run.stage(f"export-{variant}", inputs, work)
 
     def _evaluate(self, variant: Variant, path: Path) -> Made:
@@ -246,15 +258,27 @@ class _Job:
         def work(_: Path) -> tuple[list[Path], Made]:
             from edgekit.measurement.bench import bench
 
-            found = [bench(list(files.values()), threads=threads, processes=wanted.processes, min_runs=wanted.runs,
-                           min_seconds=wanted.seconds, progress=self.progress) for threads in wanted.threads]
+            found = [
+                bench(
+                    list(files.values()),
+                    threads=threads,
+                    processes=wanted.processes,
+                    min_runs=wanted.runs,
+                    min_seconds=wanted.seconds,
+                    progress=self.progress,
+                )
+                for threads in wanted.threads
+            ]
             raw = self.run.file("results", "latency.json")
             write_json(raw, [one.to_json() for measured in found for one in measured])
-            return [raw], {variant: [measured[place].summary() for measured in found]
-                           for place, variant in enumerate(files)}
+            return [raw], {
+                variant: [measured[place].summary() for measured in found] for place, variant in enumerate(files)
+            }
 
-        inputs = {"files": [sha256_of(path.read_bytes()) for path in files.values()],
-                  "bench": wanted.model_dump(mode="json")}
+        inputs = {
+            "files": [sha256_of(path.read_bytes()) for path in files.values()],
+            "bench": wanted.model_dump(mode="json"),
+        }
         return self.run.stage("bench", inputs, work)
 
     # ---- what is left behind ------------------------------------------------------------------------------------
@@ -276,10 +300,13 @@ class _Job:
         write_json(self.run.file("results", "results.json"), results)
         write_text(self.run.file("results", "variants.csv"), variants_csv(results))
         write_text(self.run.file("report.md"), markdown_report(results))
-        write_text(self.run.file("report.html"), html_report(results))
+        try:
+            write_text(self.run.file("report.html"), html_report(results))
+        except MissingExtra as missing:
+            warnings.warn(f"report.html was not written: {missing}", EdgekitWarning, stacklevel=2)
         write_json(self.run.file("run.json"), {key: results[key] for key in self._record("", None, None)})
 
-    def _compressed(self, results: Made, files: Mapping[Variant, Path], chosen: str | None) -> Compressed:
+    def _compressed(self, results: Made, files: Mapping[Variant, Path], chosen: Variant | None) -> Compressed:
         artifacts = {variant: load_artifact(path) for variant, path in files.items()}
         return Compressed(
             folder=self.run.folder,

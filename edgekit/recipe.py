@@ -39,7 +39,9 @@ class Model(Frozen):
 class Data(Frozen):
     """Which images, and what is done to them before the model sees them."""
 
-    source: str = Field("digits", description="digits, cifar10, cifar100, mnist, fashion_mnist, a folder or a .npz file")
+    source: str = Field(
+        "digits", description="digits, cifar10, cifar100, mnist, fashion_mnist, a folder or a .npz file"
+    )
     image_size: Size | tuple[Size, Size] = Field(32, description="pixels; one number, or [height, width]")
     preprocess: str | Preprocess | None = Field(None, description="a preset or a block; None is the model's own")
     calibration_images: Annotated[int, Field(ge=1, le=100_000)] = 100
@@ -183,7 +185,9 @@ def parse_set(assignments: Iterable[str]) -> dict[str, Any]:
         try:
             parsed[field.strip()] = yaml.load(value, _Loader)
         except yaml.YAMLError:
-            raise UsageError(f"--set {field}: {value!r} is not a YAML value.", "Quote it: --set 'field=value'") from None
+            raise UsageError(
+                f"--set {field}: {value!r} is not a YAML value.", "Quote it: --set 'field=value'"
+            ) from None
     return parsed
 
 
@@ -192,7 +196,8 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?([eE][-+]?[0-9]+)$"), list("-+0123456789"))
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?([eE][-+]?[0-9]+)$"), list("-+0123456789")
+)
 
 Lines = dict[tuple[str, ...], int | None]
 
@@ -222,8 +227,10 @@ def _parse(text: str, path: Path) -> tuple[dict[str, Any], Lines]:
     if values is None:
         return {}, lines
     if not isinstance(values, dict):
-        raise BadInput(f"{path}:1: a recipe is a mapping of fields, not a {type(values).__name__}.",
-                       "`edgekit recipes show mobilenet-int8` prints one.")
+        raise BadInput(
+            f"{path}:1: a recipe is a mapping of fields, not a {type(values).__name__}.",
+            "`edgekit recipes show mobilenet-int8` prints one.",
+        )
     return values, lines
 
 
@@ -273,8 +280,9 @@ def _complaint(error: Any, place: tuple[str, ...], lines: Lines, path: Path) -> 
         close = difflib.get_close_matches(place[-1], keys, n=1, cutoff=0.0)
         return BadInput(f"{where}: unknown key {field!r}.", f"Nearest: {close[0]!r}. Known here: {', '.join(keys)}.")
     given = json.dumps(error["input"], default=str)
-    return BadInput(f"{where}: {field}: {error['msg']}, not {given[:60]}.",
-                    "`edgekit recipes schema` describes every field.")
+    return BadInput(
+        f"{where}: {field}: {error['msg']}, not {given[:60]}.", "`edgekit recipes schema` describes every field."
+    )
 
 
 def _keys(place: tuple[str, ...]) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgekit.artifact import Variant
 from edgekit.data.dataset import Dataset
 from edgekit.evaluation.gate import Candidate, Choice, choose, drop_points
 from edgekit.evaluation.metrics import agreement
@@ -20,11 +21,12 @@ CARD_METRICS = ("top1", "top5", "agreement", "drop_points", "latency_ms", "heap_
 
 
 def variant_rows(
-    exported: Mapping[Any, Made], evaluated: Mapping[Any, Made], measured: Made, budget: Budget, folder: Path
+    exported: Mapping[Variant, Made], evaluated: Mapping[Variant, Made], measured: Made, budget: Budget, folder: Path
 ) -> tuple[list[dict[str, Any]], Choice]:
     """One row a variant, in order, the first being the reference; and the choice among them."""
-    candidates = [_candidate(variant, exported[variant], evaluated[variant], measured[variant][0])
-                  for variant in exported]
+    candidates = [
+        _candidate(variant, exported[variant], evaluated[variant], measured[variant][0]) for variant in exported
+    ]
     choice = choose(candidates, budget)
     predictions = {variant: _predictions(folder / found["rows"]) for variant, found in evaluated.items()}
     reference = predictions[candidates[0].variant]
@@ -51,8 +53,11 @@ def variant_rows(
 
 def failures(rows: list[dict[str, Any]], choice: Choice) -> list[str]:
     """Sentences for exit code 1: a variant that failed verification, or no variant within the budget."""
-    found = [f"{row['variant']} failed verification: {'; '.join(row['parity']['failures'])}."
-             for row in rows if row["parity"]["failures"]]
+    found = [
+        f"{row['variant']} failed verification: {'; '.join(row['parity']['failures'])}."
+        for row in rows
+        if row["parity"]["failures"]
+    ]
     if choice.chosen is None:
         each = "; ".join(f"{name} {' and '.join(why)}" for name, why in choice.violations.items())
         found.append(f"No variant meets the budget: {each}.")
@@ -72,7 +77,7 @@ def describe(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def _candidate(variant: str, made: Made, found: Made, speed: Made) -> Candidate:
+def _candidate(variant: Variant, made: Made, found: Made, speed: Made) -> Candidate:
     return Candidate(
         variant=variant,
         verified=made["parity"]["verified"],

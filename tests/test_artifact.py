@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.artifact import Card, TensorSpec, gzip_size, load_artifact, save_artifact, sha256_of, write_bytes, write_json
+from edgekit.artifact import (
+    Card,
+    TensorSpec,
+    gzip_size,
+    load_artifact,
+    save_artifact,
+    sha256_of,
+    write_bytes,
+    write_json,
+)
 from edgekit.errors import BadInput
 from edgekit.preprocess import preset
 

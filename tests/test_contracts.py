@@ -57,8 +57,12 @@ def test_presets() -> None:
 
 
 def test_preprocessing_fields() -> None:
-    named = re.findall(r"`(\w+)`", " ".join(line.split("|")[1] for line in section("Preprocessing block").splitlines()
-                                            if line.startswith("| `")).split("`raw`")[0])
+    named = re.findall(
+        r"`(\w+)`",
+        " ".join(
+            line.split("|")[1] for line in section("Preprocessing block").splitlines() if line.startswith("| `")
+        ).split("`raw`")[0],
+    )
     assert set(named) == set(Preprocess.model_fields)
 
 
@@ -66,8 +70,12 @@ def test_verification_limits() -> None:
     limits = Verify()
     text = section("Verification limits")
     assert "<= 1e-4" in text and limits.float32_max_relative == 1e-4
-    asked = {name: float(share) / 100 for cells, what in rows(text) for name in cells.split(", ")
-             for share in re.findall(r">= (\d+) %", what)}
+    asked = {
+        name: float(share) / 100
+        for cells, what in rows(text)
+        for name in cells.split(", ")
+        for share in re.findall(r">= (\d+) %", what)
+    }
     assert asked == {"float16": 0.99, "dynamic": 0.99, "int8": 0.95, "int16x8": 0.95}
     assert asked == {name: getattr(limits, f"{name}_agreement") for name in asked}
     assert "up to 500" in text and limits.images == 500

@@ -91,7 +91,9 @@ def test_another_variant_is_added_without_training_again(done: Compressed) -> No
 def test_a_budget_that_nothing_meets_fails_and_keeps_the_files(done: Compressed) -> None:
     tight = compress(recipe(budget__max_size_mb=0.001), out=done.folder)
     assert tight.chosen is None
-    with pytest.raises(CheckFailed, match=r"No variant meets the budget: float32 has 0\.\d+ MB, budget 0.001; int8 has"):
+    with pytest.raises(
+        CheckFailed, match=r"No variant meets the budget: float32 has 0\.\d+ MB, budget 0.001; int8 has"
+    ):
         tight.check()
     assert (done.folder / "artifacts/resnet8_int8.tflite").is_file()
 

@@ -18,8 +18,10 @@ def test_shipped_recipes_load_describe_themselves_and_name_a_real_model(name: st
 
 def test_every_default_recipe_exists_and_suits_its_model() -> None:
     for model, name in DEFAULT_RECIPES.items():
-        assert find(load_recipe(None, {"model.name": model}).model.name)[1].family == find(
-            load_recipe(name).model.name)[1].family
+        assert (
+            find(load_recipe(None, {"model.name": model}).model.name)[1].family
+            == find(load_recipe(name).model.name)[1].family
+        )
 
 
 def test_a_recipe_states_only_what_differs(tmp_path: Path) -> None:
@@ -84,7 +86,11 @@ def test_unknown_recipe_lists_the_known_ones(tmp_path: Path) -> None:
 
 def test_set_reads_values_as_yaml() -> None:
     assert parse_set(["train.epochs=3", "variants=[int8]", "train.learning_rate=1e-3", "data.source=my data"]) == {
-        "train.epochs": 3, "variants": ["int8"], "train.learning_rate": 1e-3, "data.source": "my data"}
+        "train.epochs": 3,
+        "variants": ["int8"],
+        "train.learning_rate": 1e-3,
+        "data.source": "my data",
+    }
     with pytest.raises(UsageError, match="is not FIELD=VALUE"):
         parse_set(["train.epochs"])
 

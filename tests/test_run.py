@@ -69,10 +69,13 @@ def test_an_unfinished_stage_keeps_its_state_and_loses_it_when_the_inputs_change
 
 
 def test_two_processes_never_write_into_one_directory(tmp_path: Path) -> None:
-    code = ("import sys; from pathlib import Path; from edgekit.run import open_run\n"
-            "with open_run(Path(sys.argv[1])): print('in', flush=True); sys.stdin.read()")
-    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                          text=True) as other:
+    code = (
+        "import sys; from pathlib import Path; from edgekit.run import open_run\n"
+        "with open_run(Path(sys.argv[1])): print('in', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
         assert other.stdout and other.stdout.readline() == "in\n"
         with pytest.raises(DeviceError, match=f"being written by process {other.pid}"), open_run(tmp_path):
             pass

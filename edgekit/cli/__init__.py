@@ -1,4 +1,4 @@
-"""The command line: a lazily loaded group, one command a file, and the one place where output and exit codes are made."""
+"""The command line: a lazily loaded group, one command a file, one place that makes output and exit codes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ class LazyGroup(click.Group):
             return None
         return importlib.import_module(f"edgekit.cli.{name}").command
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         from edgekit.errors import UsageError, unknown
 
         if args and not args[0].startswith("-") and args[0] not in COMMANDS:

@@ -48,8 +48,13 @@ class _Bar:
         share = progress.done / progress.total if progress.total else 1.0
         filled = round(share * WIDTH)
         left = self._left(progress, now)
-        parts = [f"{progress.stage:<9}", f"[{'#' * filled}{'.' * (WIDTH - filled)}]",
-                 f"{progress.done}/{progress.total}", left, progress.note]
+        parts = [
+            f"{progress.stage:<9}",
+            f"[{'#' * filled}{'.' * (WIDTH - filled)}]",
+            f"{progress.done}/{progress.total}",
+            left,
+            progress.note,
+        ]
         return "  ".join(part for part in parts if part)
 
     def _left(self, progress: Progress, now: float) -> str:

@@ -73,4 +73,3 @@ def _value(name: str, value: Any) -> Any:
 
         return load_block(Path(value)).model_dump(mode="json")
     return value
-

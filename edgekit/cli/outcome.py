@@ -42,7 +42,7 @@ class _Call:
     warnings: list[str] = field(default_factory=list)
 
 
-def shared_options(function: Callable[..., Outcome]) -> Callable[..., Outcome]:
+def shared_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """--json and --debug on every command; `run` reads them from the arguments, so the command does not see them."""
     function = click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks.")(function)
     return click.option("--json", is_flag=True, expose_value=False, help="Print one JSON document.")(function)
@@ -132,12 +132,18 @@ def _as_edgekit_error(caught: BaseException) -> EdgekitError:
         return _named("interrupted", INTERRUPTED, "Interrupted.", "The same command continues where it stopped.")
     if isinstance(caught, OSError) and caught.errno is not None:
         where = f" ({caught.filename})" if caught.filename else ""
-        remedy = {errno.ENOSPC: "Free some disk space, or choose another folder with --out; then run it again.",
-                  errno.EACCES: "Check the permissions, or choose another folder with --out.",
-                  errno.EROFS: "Choose a folder that can be written to with --out."}
+        remedy = {
+            errno.ENOSPC: "Free some disk space, or choose another folder with --out; then run it again.",
+            errno.EACCES: "Check the permissions, or choose another folder with --out.",
+            errno.EROFS: "Choose a folder that can be written to with --out.",
+        }
         return DeviceError(f"{caught.strerror}{where}.", remedy.get(caught.errno, "Check the path and the disk."))
     if isinstance(caught, MemoryError):
         return DeviceError("Out of memory.", "Use a smaller --batch-size or --image-size.")
     kind = type(caught).__name__
-    return _named("internal", 4, f"Unexpected {kind}: {str(caught).splitlines()[0] if str(caught) else ''}",
-                  "This is a bug in edgekit: run again with --debug and report what it prints.")
+    return _named(
+        "internal",
+        4,
+        f"Unexpected {kind}: {str(caught).splitlines()[0] if str(caught) else ''}",
+        "This is a bug in edgekit: run again with --debug and report what it prints.",
+    )

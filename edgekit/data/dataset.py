@@ -101,8 +101,9 @@ def load_images(
     """Labelled images to evaluate a file on: the test part, else val, else all of them.
 
     A named set gives its test split. `trained_on` is the `Dataset.sha256` of what the file was made from: where it is
-    this very data, the test split made of it then is taken and not the images it was trained on. `class_names` are the model's, in the order of its outputs: labels are mapped
-    to them by name, and a class the model does not know is BadInput. Without them the data's own names count.
+    this very data, the test split made of it then is taken and not the images it was trained on. `class_names` are
+    the model's, in the order of its outputs: labels are mapped to them by name, and a class the model does not know is
+    BadInput. Without them the data's own names count.
     """
     if isinstance(path, str) and path in BUILT_IN:
         found = BUILT_IN[path](preprocess)

@@ -13,7 +13,7 @@ from edgekit.runtime.probe import Probed, probe
 
 @dataclass(frozen=True)
 class Expected:
-    """`labels` is None for a file without a card: the data's classes count. `trained_on`: the sha256 of its data set."""
+    """A file without a card has no `labels` (the data's classes count) and no `trained_on`, its data set's sha256."""
 
     preprocess: Preprocess
     labels: tuple[str, ...] | None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from edgekit.artifact import Variant
 from edgekit.recipe import Budget
 
 SAME_SPEED = 1.02  # medians within 2 % of each other count as equally fast
@@ -14,7 +15,7 @@ SAME_SPEED = 1.02  # medians within 2 % of each other count as equally fast
 class Candidate:
     """What the choice looks at. `top1` is a fraction of 1, `latency_ms` the median, `size_bytes` the whole file's."""
 
-    variant: str
+    variant: Variant
     verified: bool
     top1: float
     latency_ms: float
@@ -25,8 +26,8 @@ class Candidate:
 class Choice:
     """`chosen` is None if no candidate passes; `violations` gives the sentences for each that does not."""
 
-    chosen: str | None
-    violations: dict[str, tuple[str, ...]]
+    chosen: Variant | None
+    violations: dict[Variant, tuple[str, ...]]
 
 
 def drop_points(candidate: Candidate, reference: Candidate) -> float:

@@ -125,14 +125,17 @@ def _failures(measured: Parity, limits: Verify) -> list[str]:
     failures = []
     if measured.variant == "float32":
         if measured.max_relative > limits.float32_max_relative:
-            failures.append(f"outputs differ by {measured.max_relative:.2e} of the largest output, "
-                            f"limit {limits.float32_max_relative:.0e}")
+            failures.append(
+                f"outputs differ by {measured.max_relative:.2e} of the largest output, "
+                f"limit {limits.float32_max_relative:.0e}"
+            )
         wanted = 1.0
     else:
         wanted = float(getattr(limits, f"{measured.variant}_agreement"))
     if measured.agreement < wanted:
-        failures.append(f"agrees with the Keras model on {measured.agreement:.1%} of {measured.n} images, "
-                        f"limit {wanted:.1%}")
+        failures.append(
+            f"agrees with the Keras model on {measured.agreement:.1%} of {measured.n} images, limit {wanted:.1%}"
+        )
     if measured.float_ops:
         failures.append(f"{len(measured.float_ops)} operators still compute in float: {measured.float_ops[0]}")
     return failures

@@ -123,8 +123,7 @@ def _int16x8(frozen: Frozen, calibration: Calibration | None, _: Io) -> bytes:
     needed = _needed(calibration)
     converter = _converter(frozen)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.target_spec.supported_ops = [
-        tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8]
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8]
     converter.representative_dataset = lambda: ([image] for image in needed.images())
     return bytes(converter.convert())
 
@@ -183,7 +182,11 @@ def _refusal(error: Exception, said: str) -> BadInput:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     missing = [line for line in lines if line.startswith(("Flex ops:", "Custom ops:"))]
     if missing:
-        return BadInput(f"The model uses operators that TFLite lacks: {missing[0]}.",
-                        "Replace the layers that make them; edgekit uses no Flex operators.")
-    return BadInput(f"The TFLite converter refused the model: {lines[0] if lines else type(error).__name__}.",
-                    "Run again with --debug to see everything it said.")
+        return BadInput(
+            f"The model uses operators that TFLite lacks: {missing[0]}.",
+            "Replace the layers that make them; edgekit uses no Flex operators.",
+        )
+    return BadInput(
+        f"The TFLite converter refused the model: {lines[0] if lines else type(error).__name__}.",
+        "Run again with --debug to see everything it said.",
+    )

@@ -96,11 +96,14 @@ class Exporter:
         split = self.dataset.val
         pixels = split.read(range(min(len(split), self.limits.images)))
         real = normalize(pixels, self.dataset.preprocess)
-        logits = np.concatenate([np.asarray(self.model(real[i : i + BATCH], training=False))
-                                 for i in range(0, len(real), BATCH)])
+        logits = np.concatenate(
+            [np.asarray(self.model(real[i : i + BATCH], training=False)) for i in range(0, len(real), BATCH)]
+        )
         return pixels, logits if ends_in_softmax(self.model) else softmax(logits).astype(np.float32)
 
-    def _card(self, content: bytes, variant: Variant, io: Io, feed: Preprocess, checked: Parity, recipe: Recipe) -> Card:
+    def _card(
+        self, content: bytes, variant: Variant, io: Io, feed: Preprocess, checked: Parity, recipe: Recipe
+    ) -> Card:
         bare = without_metadata(content)
         cost = count(self.model)
         opened = open_model(content)
@@ -164,6 +167,7 @@ def raise_unverified(*checked: Parity) -> None:
     """Raises CheckFailed naming each variant that failed verification, with its numbers."""
     failed = [f"{one.variant}: {'; '.join(one.failures)}" for one in checked if not one.verified]
     if failed:
-        raise CheckFailed(f"Verification failed. {' | '.join(failed)}.",
-                          "More or better calibration images, longer training or another variant may help.")
-
+        raise CheckFailed(
+            f"Verification failed. {' | '.join(failed)}.",
+            "More or better calibration images, longer training or another variant may help.",
+        )

@@ -31,8 +31,10 @@ def freeze(model: Any, *, normalization: Normalization | None = None, softmax: b
     import keras
 
     if keras.backend.backend() != "tensorflow":
-        raise UsageError(f"Exporting needs the TensorFlow backend; Keras runs on {keras.backend.backend()}.",
-                         "Save the weights, set KERAS_BACKEND=tensorflow, load them and export.")
+        raise UsageError(
+            f"Exporting needs the TensorFlow backend; Keras runs on {keras.backend.backend()}.",
+            "Save the weights, set KERAS_BACKEND=tensorflow, load them and export.",
+        )
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 

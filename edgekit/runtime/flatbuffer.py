@@ -54,8 +54,7 @@ def activations(model: Any) -> list[int]:
     """Indices of the main graph's float32 tensors that are computed, not stored: what calibration observes."""
     graph = model.subgraphs[0]
     used = {int(i) for op in graph.operators for i in _tensors(op) if i >= 0}
-    return sorted(i for i in used
-                  if graph.tensors[i].type == FLOAT32 and not is_constant(model, graph.tensors[i]))
+    return sorted(i for i in used if graph.tensors[i].type == FLOAT32 and not is_constant(model, graph.tensors[i]))
 
 
 def _tensors(operator: Any) -> Iterator[int]:

@@ -67,9 +67,7 @@ def test_bad_words(
     ("classes", "says"),
     [({}, "data is empty"), ({"only": 30}, "class"), ({"a": 0, "b": 0}, "no ")],
 )
-def test_bad_folders(
-    classes: dict[str, int], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_bad_folders(classes: dict[str, int], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = images(tmp_path / "data", classes)
     folder.mkdir(exist_ok=True)
     code, text = refused(["--data", str(folder)], tmp_path / "run", capsys)
@@ -109,12 +107,18 @@ def test_an_out_path_that_is_a_file(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path) -> None:
     """A file-size limit of the process is a full disk to it: every larger write fails half-way."""
-    limited = ("import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-               "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
-               "from edgekit.cli import main; sys.exit(main(sys.argv[1:]))")
+    limited = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
+        "from edgekit.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
     out = tmp_path / "run"
-    ended = subprocess.run([sys.executable, "-c", limited, "compress", *FAST, "--out", str(out)],
-                           capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-c", limited, "compress", *FAST, "--out", str(out)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert ended.returncode == 4, ended.stderr
     assert "Traceback" not in ended.stderr and "edgekit: " in ended.stderr
     assert not list(out.rglob("*.tflite")) and not [p for p in out.rglob(".*.*") if p.is_file()]
@@ -122,10 +126,16 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path) -> None:
 
 def test_without_the_train_extra(tmp_path: Path) -> None:
     """A base install evaluates and benchmarks; asked to train, it says what is missing."""
-    hidden = ("import sys, importlib.util as u; find = u.find_spec\n"
-              "u.find_spec = lambda name, *a: None if name in ('keras', 'tensorflow') else find(name, *a)\n"
-              "from edgekit.cli import main; sys.exit(main(sys.argv[1:]))")
-    ended = subprocess.run([sys.executable, "-c", hidden, "compress", *FAST, "--out", str(tmp_path / "run")],
-                           capture_output=True, text=True, check=False)
+    hidden = (
+        "import sys, importlib.util as u; find = u.find_spec\n"
+        "u.find_spec = lambda name, *a: None if name in ('keras', 'tensorflow') else find(name, *a)\n"
+        "from edgekit.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", hidden, "compress", *FAST, "--out", str(tmp_path / "run")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "pip install 'edgekit[train]'" in ended.stderr

@@ -9,8 +9,11 @@ from edgekit.recipe import Recipe, load_recipe, shipped_recipes
 
 def test_list_show_and_schema(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["recipes", "--json"]) == 0
-    assert set(json.loads(capsys.readouterr().out)["result"]) == set(shipped_recipes()) >= {
-        "mobilenet-int8", "resnet-int8", "all-variants"}
+    assert (
+        set(json.loads(capsys.readouterr().out)["result"])
+        == set(shipped_recipes())
+        >= {"mobilenet-int8", "resnet-int8", "all-variants"}
+    )
     assert main(["recipes", "show", "resnet-int8"]) == 0
     assert yaml.safe_load(capsys.readouterr().out)["model"] == {"name": "resnet8"}
     assert main(["recipes", "show", "resnet-int8", "--resolved"]) == 0

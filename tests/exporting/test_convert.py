@@ -42,7 +42,9 @@ def probabilities(trained: Trained, images: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_variant_takes_one_image_and_says_what_the_model_says(trained: Trained, variant: Any) -> None:
     images = pixels(trained)
-    content = convert(freeze(trained.model), variant, calibration=calibration(trained.dataset.calibration.read(range(100))))
+    content = convert(
+        freeze(trained.model), variant, calibration=calibration(trained.dataset.calibration.read(range(100)))
+    )
     opened = open_model(content)
     assert [(i.name, i.shape, i.dtype) for i in opened.inputs] == [("image", (1, 8, 8, 3), "float32")]
     assert [(o.shape, o.dtype) for o in opened.outputs] == [((1, 10), "float32")]

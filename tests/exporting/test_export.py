@@ -25,7 +25,8 @@ def test_export_writes_verified_files_with_cards(trained: Trained, tmp_path: Pat
 
     artifacts = export(trained.model, tmp_path, dataset=trained.dataset, variants=tuple(VARIANTS))
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
-        name for v in VARIANTS for name in (f"tiny_{v}.tflite", f"tiny_{v}.card.json"))
+        name for v in VARIANTS for name in (f"tiny_{v}.tflite", f"tiny_{v}.card.json")
+    )
     for artifact in artifacts:
         card = artifact.card
         assert card is not None and load_artifact(artifact.path) == artifact
