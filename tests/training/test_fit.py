@@ -211,7 +211,7 @@ class Failing:
 
     def read(self, rows: np.ndarray) -> np.ndarray:
         self._reads += 1
-        if self._reads > 5:
+        if self._reads > 2:
             raise self._error
         return self._split.read(rows)
 
