@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import math
-import os
 import warnings
 import zipfile
 from dataclasses import asdict, dataclass, field
@@ -17,6 +16,7 @@ import keras
 import numpy as np
 import pandas as pd
 
+from edgekit.artifact import write_bytes
 from edgekit.errors import EdgekitWarning
 from edgekit.train_config import Train
 from edgekit.training.schedules import Plateau
@@ -80,8 +80,8 @@ class Store:
         packed = io.BytesIO()
         np.savez(packed, meta=np.frombuffer(json.dumps(meta).encode(), np.uint8), **arrays)  # type: ignore[arg-type]
         # The log first: an epoch that is in the log only is trained, and logged, again.
-        replace_file(self._folder / "history.csv", state.history().to_csv(index=False).encode())
-        replace_file(self._folder / "training.npz", packed.getbuffer())
+        write_bytes(self._folder / "history.csv", state.history().to_csv(index=False).encode())
+        write_bytes(self._folder / "training.npz", packed.getbuffer())
 
     def load(self, model: keras.Model) -> State:
         """The state to go on from, with the model and its optimizer set to it; a fresh one where there is none.
@@ -117,16 +117,6 @@ def fingerprint(model: keras.Model, config: Train, data_sha256: str, seed: int) 
         digest.update(f"{value.shape}{value.dtype}".encode())
         digest.update(np.ascontiguousarray(value).tobytes())
     return digest.hexdigest()
-
-
-def replace_file(path: Path, content: bytes | memoryview) -> None:
-    """Writes a file so that `path` is always the old or the new content, even after a power cut."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
 
 
 def _start_anew(why: str) -> State:
