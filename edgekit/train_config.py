@@ -45,8 +45,8 @@ class Augment(BaseModel):
 class Train(BaseModel):
     """Training of a classifier on logits with cross-entropy. The learning rate changes with every step.
 
-    `weight_decay` is decoupled for `adamw` (Loshchilov and Hutter) and L2 in the gradient for `sgd`; biases
-    and batch normalization are not decayed.
+    `weight_decay` is decoupled from the gradient and scaled by the learning rate (Loshchilov and Hutter 2019), for
+    both optimizers, as Keras does it; biases and batch normalization are not decayed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,14 +54,16 @@ class Train(BaseModel):
     epochs: Annotated[int, Field(ge=0, le=100_000)] = Field(
         default=12, description="passes over the training images; 0: none"
     )
-    batch_size: Annotated[int, Field(ge=1, le=65_536)] = Field(default=64, description="images a step")
-    optimizer: Literal["adamw", "sgd"] = Field(default="adamw", description="sgd has Nesterov momentum")
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] = Field(
+        default=64, description="images a step, at most: an epoch is cut into equal batches"
+    )
+    optimizer: Literal["adamw", "sgd"] = Field(default="adamw", description="sgd has momentum")
     learning_rate: Positive = Field(default=2.0e-3, description="the schedule's base, or its peak")
     momentum: Fraction = Field(default=0.9, description="of sgd")
     weight_decay: NotNegative = Field(default=4.0e-3, description="of the kernels")
     schedule: Schedule = Field(default="cosine", description="how the learning rate changes, step by step")
     warmup_epochs: NotNegative = Field(
-        default=1.0, description="linear rise from 0 before the schedule (not for one_cycle)"
+        default=1.0, description="linear rise before the schedule (not one_cycle); at most a fifth of the epochs"
     )
     step_every: Positive = Field(default=10.0, description="epochs between the drops of `step`")
     step_factor: Annotated[float, Field(gt=0, lt=1)] = Field(
@@ -80,6 +82,7 @@ class Train(BaseModel):
     )
     mixed_precision: bool = Field(default=False, description="compute in bfloat16 where an accelerator is present")
     early_stopping: Annotated[int, Field(ge=1)] | None = Field(
-        default=None, description="stop after this many epochs without a better validation loss"
+        default=None,
+        description="stop after this many epochs without a better validation top-1 (or as good, at a lower loss)",
     )
     augment: Augment = Field(default=Augment(), description="random changes of the training images")
