@@ -13,6 +13,9 @@ NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Schedule = Literal["constant", "step", "exponential", "cosine", "warm_restarts", "one_cycle", "plateau"]
 
 
+CHARACTERS = frozenset({"digits", "mnist"})
+
+
 class Augment(BaseModel):
     """Random changes of the training images, never of validation or test images. Everything is off at 0.
 
@@ -21,8 +24,10 @@ class Augment(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    flip: Literal["none", "horizontal", "vertical", "both"] = Field(
-        default="none", description="mirror half of the images"
+    flip: Literal["none", "horizontal", "vertical", "both", "auto"] = Field(
+        "none",
+        description="mirror half of the images; auto is horizontal, and none for the sets of characters "
+        "(digits, mnist), whose mirror images are not of their class",
     )
     shift: Fraction = Field(
         default=0.0, description="as a fraction of the height and of the width; 0.125 is 4 of 32 pixels"
@@ -36,6 +41,11 @@ class Augment(BaseModel):
     cutmix: NotNegative = Field(
         default=0.0, description="alpha of the Beta(alpha, alpha) that the share of the area is drawn from"
     )
+
+    def on(self, data_name: str) -> Augment:
+        """The same with `flip: auto` decided for a data set."""
+        decided = "none" if data_name in CHARACTERS else "horizontal"
+        return self.model_copy(update={"flip": decided}) if self.flip == "auto" else self
 
     def moves_pixels(self) -> bool:
         """Whether any change other than MixUp and CutMix is asked for."""

@@ -108,7 +108,7 @@ class _Run:
         self._model, self._train, self._config, self._seed = model, Remembering(dataset.train), config, seed
         classes = len(dataset.class_names)
         self._weights = class_weights(dataset.train.labels, classes, config.class_weights)
-        self._augmenter = Augmenter(config.augment)
+        self._augmenter = Augmenter(config.augment.on(dataset.name))
         self._val = PlainBatches(Remembering(dataset.val), VAL_BATCH, classes)
         self._progress, self._note = progress, ""
 
