@@ -83,6 +83,7 @@ def _candidate(variant: Variant, made: Made, found: Made, speed: Made) -> Candid
         verified=made["parity"]["verified"],
         top1=found["top1"]["value"],
         latency_ms=speed["latency_ms"]["median"],
+        latency_ci95=tuple(speed["latency_ms"]["ci95"]),
         size_bytes=made["card"]["size_bytes"],
     )
 

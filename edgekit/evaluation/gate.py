@@ -8,17 +8,21 @@ from dataclasses import dataclass
 from edgekit.artifact import Variant
 from edgekit.recipe import Budget
 
-SAME_SPEED = 1.02  # medians within 2 % of each other count as equally fast
+SAME_SPEED = 1.02  # medians within 2 % of each other count as equally fast, whatever their intervals
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """What the choice looks at. `top1` is a fraction of 1, `latency_ms` the median, `size_bytes` the whole file's."""
+    """What the choice looks at.
+
+    `top1` is a fraction of 1, `latency_ms` the median and `latency_ci95` its interval, `size_bytes` the whole file's.
+    """
 
     variant: Variant
     verified: bool
     top1: float
     latency_ms: float
+    latency_ci95: tuple[float, float]
     size_bytes: int
 
 
@@ -51,14 +55,19 @@ def violations(candidate: Candidate, reference: Candidate, budget: Budget) -> tu
 
 
 def choose(candidates: Sequence[Candidate], budget: Budget) -> Choice:
-    """Of the candidates that verify and meet every budget: the lowest median latency; within 2 %, the smallest file.
+    """Of the candidates that verify and meet every budget, the fastest; of those as fast as it, the smallest file.
 
-    The first candidate is the reference (float32) that the drop is measured from.
+    As fast means a median within 2 % of the lowest, or an interval that overlaps the fastest one's: noise does not
+    choose. The first candidate is the reference (float32) that the drop is measured from.
     """
     found = {one.variant: violations(one, candidates[0], budget) for one in candidates}
     passing = [one for one in candidates if not found[one.variant]]
     if not passing:
         return Choice(None, found)
-    fastest = min(one.latency_ms for one in passing)
-    tied = [one for one in passing if one.latency_ms <= fastest * SAME_SPEED]
+    fastest = min(passing, key=lambda one: one.latency_ms)
+    tied = [one for one in passing if _as_fast(one, fastest)]
     return Choice(min(tied, key=lambda one: one.size_bytes).variant, found)
+
+
+def _as_fast(one: Candidate, fastest: Candidate) -> bool:
+    return one.latency_ms <= fastest.latency_ms * SAME_SPEED or one.latency_ci95[0] <= fastest.latency_ci95[1]

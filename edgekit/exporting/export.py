@@ -38,7 +38,7 @@ from edgekit.recipe import Recipe, Verify
 from edgekit.runtime.flatbuffer import without_metadata
 from edgekit.runtime.interpreter import open_model
 
-BATCH = 256  # images at a time through the Keras model
+BATCH = 16  # images at a time through the Keras model, which holds every activation until it is done
 PACKAGES = ("tensorflow", "keras", "ai-edge-litert", "numpy", "pillow")
 
 

@@ -1,17 +1,29 @@
+from dataclasses import replace
+
 import pytest
 
 from edgekit.evaluation.gate import Candidate, choose, drop_points, violations
 from edgekit.recipe import Budget
 
-FLOAT = Candidate("float32", True, 0.98, 0.40, 1_600_000)
-INT8 = Candidate("int8", True, 0.975, 0.10, 600_000)
-DYNAMIC = Candidate("dynamic", True, 0.98, 0.101, 500_000)
+FLOAT = Candidate("float32", True, 0.98, 0.40, (0.39, 0.41), 1_600_000)
+INT8 = Candidate("int8", True, 0.975, 0.10, (0.099, 0.1005), 600_000)
+DYNAMIC = Candidate("dynamic", True, 0.98, 0.1015, (0.1012, 0.1018), 500_000)
 
 
 def test_the_fastest_within_the_budget_is_chosen_and_near_ties_go_to_the_smallest() -> None:
     assert choose([FLOAT, INT8], Budget()).chosen == "int8"
-    assert choose([FLOAT, INT8, DYNAMIC], Budget()).chosen == "dynamic"  # 1 % slower, smaller
-    assert choose([FLOAT, INT8, Candidate("float16", True, 0.98, 0.103, 1)], Budget()).chosen == "int8"  # 3 % slower
+    assert choose([FLOAT, INT8, DYNAMIC], Budget()).chosen == "dynamic"  # 1.5 % slower, smaller
+    assert (
+        choose([FLOAT, INT8, replace(DYNAMIC, latency_ms=0.103, latency_ci95=(0.102, 0.104))], Budget()).chosen
+        == "int8"
+    )  # 3 % slower
+
+
+def test_noise_does_not_choose() -> None:
+    """int8 8 % slower by median, but in intervals that overlap: the smaller file."""
+    noisy = replace(INT8, latency_ms=0.43, latency_ci95=(0.40, 0.47))
+    assert choose([FLOAT, noisy], Budget()).chosen == "int8"
+    assert choose([FLOAT, replace(noisy, latency_ci95=(0.42, 0.47))], Budget()).chosen == "float32"
 
 
 @pytest.mark.parametrize(
@@ -31,7 +43,7 @@ def test_exactly_on_the_budget_is_within_it() -> None:
 
 
 def test_an_unverified_file_is_never_chosen() -> None:
-    broken = Candidate("int8", False, 0.99, 0.01, 1)
+    broken = replace(INT8, verified=False, latency_ms=0.01)
     choice = choose([FLOAT, broken], Budget())
     assert choice.chosen == "float32"
     assert choice.violations["int8"] == ("failed verification",)
@@ -42,7 +54,7 @@ def test_nothing_is_chosen_where_nothing_passes() -> None:
 
 
 def test_a_better_candidate_has_a_negative_drop() -> None:
-    assert drop_points(Candidate("int8", True, 0.99, 1, 1), FLOAT) == -1.0
+    assert drop_points(replace(INT8, top1=0.99), FLOAT) == -1.0
 
 
 def test_default_budgets() -> None:  # R35
