@@ -26,6 +26,7 @@ _PUBLIC = {
     "load_artifact": "edgekit.artifact",
     "load_data": "edgekit.data.dataset",
     "load_recipe": "edgekit.recipe",
+    "preset": "edgekit.preprocess",
     "train": "edgekit.training.fit",
 }
 

@@ -7,22 +7,21 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit import __version__
-from edgekit.artifact import Artifact, Card, Variant, card_path, load_artifact, sha256_of, write_json, write_text
+from edgekit.artifact import Artifact, Variant, load_artifact, sha256_of, write_json, write_text
 from edgekit.data.dataset import Dataset, load_data
-from edgekit.errors import CheckFailed, EdgekitWarning, MissingExtra
+from edgekit.errors import CheckFailed
 from edgekit.models.backend import require_training
 from edgekit.models.zoo import build, find
 from edgekit.preprocess import Preprocess, preset
 from edgekit.progress import Progress, Reporter, silent
 from edgekit.recipe import FLAGS, Recipe, load_recipe
-from edgekit.results import CARD_METRICS, describe, failures, variant_rows
+from edgekit.results import describe, failures, variant_rows, write_cards, write_results
 from edgekit.run import Made, Run, now, open_run
 
 if TYPE_CHECKING:
@@ -130,12 +129,14 @@ class _Job:
             "latency": measured,
             "failures": failures(rows, choice),
         }
-        self._write_cards(exported, rows)
-        self._report(results)
+        write_cards(self.run, exported, rows)
+        self._tell("report", 0, "")
+        write_results(self.run, results)
+        write_json(self.run.file("run.json"), {key: results[key] for key in self._record("", None, None)})
         return self._compressed(results, files, choice.chosen)
 
     def _begin(self) -> str:
-        """run.json without a finish time, until `_report` has written everything."""
+        """run.json without a finish time, until everything else is written."""
         write_text(self.run.file("recipe.yaml"), self.recipe.to_yaml())
         started = now()
         write_json(self.run.file("run.json"), self._record(started, None, None))
@@ -280,31 +281,6 @@ class _Job:
             "bench": wanted.model_dump(mode="json"),
         }
         return self.run.stage("bench", inputs, work)
-
-    # ---- what is left behind ------------------------------------------------------------------------------------
-
-    def _write_cards(self, exported: Mapping[Variant, Made], rows: list[dict[str, Any]]) -> None:
-        """Adds what was measured to each card; figures and dates live there and never in the .tflite."""
-        for row in rows:
-            card = Card.model_validate(exported[row["variant"]]["card"])
-            metrics = {name: row[name] for name in CARD_METRICS}
-            dated = card.model_copy(update={"metrics": metrics, "created": now()})
-            write_json(card_path(self.run.file(row["file"])), dated.model_dump(mode="json", by_alias=True))
-
-    def _report(self, results: Mapping[str, Any]) -> None:
-        from edgekit.report.html import html_report
-        from edgekit.report.markdown import markdown_report
-        from edgekit.report.tables import variants_csv
-
-        self._tell("report", 0, "")
-        write_json(self.run.file("results", "results.json"), results)
-        write_text(self.run.file("results", "variants.csv"), variants_csv(results))
-        write_text(self.run.file("report.md"), markdown_report(results))
-        try:
-            write_text(self.run.file("report.html"), html_report(results))
-        except MissingExtra as missing:
-            warnings.warn(f"report.html was not written: {missing}", EdgekitWarning, stacklevel=2)
-        write_json(self.run.file("run.json"), {key: results[key] for key in self._record("", None, None)})
 
     def _compressed(self, results: Made, files: Mapping[Variant, Path], chosen: Variant | None) -> Compressed:
         artifacts = {variant: load_artifact(path) for variant, path in files.items()}

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekit.artifact import Variant
+from edgekit.artifact import Card, Variant, card_path, write_json, write_text
 from edgekit.data.dataset import Dataset
+from edgekit.errors import EdgekitWarning, MissingExtra
 from edgekit.evaluation.gate import Candidate, Choice, choose, drop_points
 from edgekit.evaluation.metrics import agreement
 from edgekit.recipe import Budget
-from edgekit.run import Made
+from edgekit.run import Made, Run, now
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,6 +77,30 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "damaged": [{"name": one.name, "reason": one.reason} for one in dataset.damaged],
         "preprocess": dataset.preprocess.model_dump(mode="json"),
     }
+
+
+def write_cards(run: Run, exported: Mapping[Variant, Made], rows: list[dict[str, Any]]) -> None:
+    """Adds what was measured to each card; figures and dates live there and never in the .tflite."""
+    for row in rows:
+        card = Card.model_validate(exported[row["variant"]]["card"])
+        metrics = {name: row[name] for name in CARD_METRICS}
+        dated = card.model_copy(update={"metrics": metrics, "created": now()})
+        write_json(card_path(run.file(row["file"])), dated.model_dump(mode="json", by_alias=True))
+
+
+def write_results(run: Run, results: Mapping[str, Any]) -> None:
+    """results.json, the table and the report. Warns where the page needs an extra that is not installed."""
+    from edgekit.report.html import html_report
+    from edgekit.report.markdown import markdown_report
+    from edgekit.report.tables import variants_csv
+
+    write_json(run.file("results", "results.json"), results)
+    write_text(run.file("results", "variants.csv"), variants_csv(results))
+    write_text(run.file("report.md"), markdown_report(results))
+    try:
+        write_text(run.file("report.html"), html_report(results))
+    except MissingExtra as missing:
+        warnings.warn(f"report.html was not written: {missing}", EdgekitWarning, stacklevel=2)
 
 
 def _candidate(variant: Variant, made: Made, found: Made, speed: Made) -> Candidate:

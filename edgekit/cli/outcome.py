@@ -135,6 +135,7 @@ def _as_edgekit_error(caught: BaseException) -> EdgekitError:
         remedy = {
             errno.ENOSPC: "Free some disk space, or choose another folder with --out; then run it again.",
             errno.EACCES: "Check the permissions, or choose another folder with --out.",
+            errno.EPERM: "Choose another folder with --out.",
             errno.EROFS: "Choose a folder that can be written to with --out.",
         }
         return DeviceError(f"{caught.strerror}{where}.", remedy.get(caught.errno, "Check the path and the disk."))
