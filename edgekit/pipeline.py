@@ -197,7 +197,7 @@ class _Job:
     def _untrained(self) -> Any:
         from edgekit.models.backend import import_keras
 
-        import_keras().utils.set_random_seed(self.recipe.seed)
+        import_keras("Training").utils.set_random_seed(self.recipe.seed)
         wanted, feed = self.recipe.model, self.dataset.preprocess
         return build(
             wanted.name,

@@ -17,19 +17,21 @@ def command() -> None:
 @command.command()
 @click.argument("source", metavar="DIR")
 @click.option("--n", "count", default=100, show_default=True, type=click.IntRange(min=1), help="How many images.")
-@click.option("--out", required=True, help="The folder to make: one folder a class, and manifest.json.")
+@click.option("--out", help="The folder to make: a folder a class, manifest.json.  [default: calibration_data/NAME]")
 @shared_options
-def sample(source: str, count: int, out: str) -> Outcome:
+def sample(source: str, count: int, out: str | None) -> Outcome:
     """Copy calibration images out of the training part of DIR, evenly over the classes.
 
     DIR is a folder of class folders, or of train/val/test folders; a .npz file or a data set's name works too. The
     same images are chosen every time, and never one that edgekit would validate or test on.
     """
+    from pathlib import Path
+
     from edgekit.cli.bar import reporter
     from edgekit.data import sample as sampling
 
     with reporter() as progress:
-        made = sampling.sample(source, count, out, progress)
+        made = sampling.sample(source, count, out or Path("calibration_data") / Path(source).stem, progress)
     manifest = made.manifest
     counts = ", ".join(f"{name} {n}" for name, n in manifest["classes"].items())
     text = f"{made.folder}: {manifest['count']} images from the train split of {manifest['source']} ({counts})"

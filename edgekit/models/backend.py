@@ -16,12 +16,16 @@ def require_training(what: str) -> None:
         raise MissingExtra(what, "train")
 
 
-def import_keras() -> Any:
+def import_keras(what: str) -> Any:
     """The keras module, with TensorFlow's native log at errors only unless the user has set a level.
 
-    While it is imported, TensorFlow announces itself on the native stderr at any level.
+    While it is imported, TensorFlow announces itself on the native stderr at any level. Raises MissingExtra, saying
+    that `what` needs it.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with captured_stderr():
-        import keras
+    try:
+        with captured_stderr():
+            import keras
+    except ModuleNotFoundError as missing:
+        raise MissingExtra(what, "train") from missing
     return keras

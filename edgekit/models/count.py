@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import keras
-
 from edgekit.errors import BadInput
+from edgekit.models.backend import import_keras
+
+keras = import_keras("Counting a model")
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Cost:
     layers: tuple[LayerCost, ...]
 
 
-def count(model: keras.Model) -> Cost:
+def count(model: Any) -> Cost:
     """Counts a functional model with a fixed input size, models nested in it included.
 
     Raises BadInput naming the layer if its kind is unknown and has weights, if it is used twice, or if its size is
@@ -61,7 +62,7 @@ def count(model: keras.Model) -> Cost:
     )
 
 
-def _flat(model: keras.Model) -> Iterator[Any]:
+def _flat(model: Any) -> Iterator[Any]:
     for layer in model.layers:
         if isinstance(layer, keras.Model):
             yield from _flat(layer)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgekit.errors import BadInput, unknown
-from edgekit.models.backend import import_keras, require_training
+from edgekit.models.backend import import_keras
 
 if TYPE_CHECKING:
     import keras
@@ -75,8 +75,7 @@ def build(
     full, row = find(name)
     _check(full, row, classes, input_shape, alpha, dropout)
     strides = stem_strides(row.halvings, input_shape[0], input_shape[1])
-    require_training("Building a model")
-    import_keras()
+    import_keras("Building a model")
     family = importlib.import_module(f"edgekit.models.{row.family}")
     width = {} if row.alpha is None else {"alpha": row.alpha if alpha is None else alpha}
     return family.build(

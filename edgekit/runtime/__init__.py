@@ -1,0 +1,1 @@
+"""Running .tflite files: interpreter, validation, isolation, ranges of activations. No TensorFlow."""

@@ -18,7 +18,7 @@ class Trained:
 
 @pytest.fixture(scope="package")
 def trained() -> Trained:
-    keras = import_keras()
+    keras = import_keras("Testing")
     keras.utils.set_random_seed(0)
     dataset = load_data("digits", preprocess=preset("tf", 8, 8))
     image = keras.Input((8, 8, 3), name="image")
