@@ -27,7 +27,7 @@ def pair(name: str) -> tuple[Any, Any]:
     """The same network with the same random weights, in Keras 3 and in tf_keras."""
     import tf_keras
 
-    keras = import_keras("Testing")
+    keras = import_keras("This benchmark")
     keras.utils.set_random_seed(0)
     ours = getattr(keras.applications, name)(weights=None, input_shape=(SIZE, SIZE, 3))
     theirs = getattr(tf_keras.applications, name)(weights=None, input_shape=(SIZE, SIZE, 3))

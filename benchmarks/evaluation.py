@@ -71,7 +71,7 @@ def main() -> None:
     arguments.add_argument("--rounds", type=int, default=3)
     given = arguments.parse_args()
     measured_under = conditions()
-    import_keras("Testing").utils.set_random_seed(0)
+    import_keras("This benchmark").utils.set_random_seed(0)
     model = build("mobilenet_v2", classes=10, input_shape=(SIZE, SIZE, 3), alpha=0.35)
     data = load_data("digits", preprocess=preset("tf", SIZE, SIZE))
     with tempfile.TemporaryDirectory() as name:

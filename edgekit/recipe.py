@@ -141,16 +141,12 @@ DEFAULT_RECIPES = {
 DEFAULT = "mobilenet-int8"
 
 
-def shipped_folder(name: str) -> Path:
-    """`recipes` or `calibration_data`: inside the installed package, or at the top of a source checkout."""
-    package = Path(__file__).parent
-    inside = package / "_shipped" / name
-    return inside if inside.is_dir() else package.parent / name
-
-
 def shipped_recipes() -> dict[str, Path]:
-    """Name -> file of every recipe that comes with edgekit."""
-    return {path.stem: path for path in sorted(shipped_folder("recipes").glob(f"*{SUFFIX}"))}
+    """Name -> file of every recipe that comes with edgekit: in the installed package, or in a source checkout."""
+    package = Path(__file__).parent
+    inside = package / "_shipped" / "recipes"
+    folder = inside if inside.is_dir() else package.parent / "recipes"
+    return {path.stem: path for path in sorted(folder.glob(f"*{SUFFIX}"))}
 
 
 def load_recipe(source: str | Path | None = None, overrides: Mapping[str, Any] | None = None) -> Recipe:
