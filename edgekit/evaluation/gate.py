@@ -64,10 +64,11 @@ def choose(candidates: Sequence[Candidate], budget: Budget) -> Choice:
     passing = [one for one in candidates if not found[one.variant]]
     if not passing:
         return Choice(None, found)
-    fastest = min(passing, key=lambda one: one.latency_ms)
-    tied = [one for one in passing if _as_fast(one, fastest)]
+    best = min(passing, key=lambda one: one.latency_ms)
+    tied = [one for one in passing if as_fast(one.latency_ms, one.latency_ci95, best.latency_ms, best.latency_ci95)]
     return Choice(min(tied, key=lambda one: one.size_bytes).variant, found)
 
 
-def _as_fast(one: Candidate, fastest: Candidate) -> bool:
-    return one.latency_ms <= fastest.latency_ms * SAME_SPEED or one.latency_ci95[0] <= fastest.latency_ci95[1]
+def as_fast(median: float, ci95: Sequence[float], fastest: float, fastest_ci95: Sequence[float]) -> bool:
+    """Whether a latency counts as no slower than the lowest one; ms, each with its 95 % interval."""
+    return median <= fastest * SAME_SPEED or ci95[0] <= fastest_ci95[1]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edgekit.evaluation.gate import SAME_SPEED
+from edgekit.evaluation.gate import SAME_SPEED, as_fast
 from edgekit.report import wording
 
 Row = Mapping[str, Any]
@@ -110,8 +110,9 @@ def _why(rows: list[Row], chosen: Row) -> str:
     if len(passing) == 1:
         return f"Of {wording.counted(len(rows), 'variant')} it is the only one that verifies and meets the budget."
     ahead = f"Of the {len(passing)} variants that verify and meet the budget it has"
-    fastest = min(row["latency_ms"]["median"] for row in passing)
-    near = [row for row in passing if row["latency_ms"]["median"] <= fastest * SAME_SPEED]
+    latencies = [row["latency_ms"] for row in passing]
+    best = min(latencies, key=lambda one: one["median"])
+    near = [one for one in latencies if as_fast(one["median"], one["ci95"], best["median"], best["ci95"])]
     if len(near) == 1:
         return f"{ahead} the lowest median latency."
-    return f"{ahead} the smallest file of the {len(near)} within {100 * (SAME_SPEED - 1):.0f} % of the lowest latency."
+    return f"{ahead} the smallest file of the {len(near)} that are as fast as the fastest, as far as was measured."
