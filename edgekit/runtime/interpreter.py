@@ -19,6 +19,7 @@ import numpy as np
 
 from edgekit.errors import BadInput, DeviceError
 from edgekit.runtime.quantization import dequantize, quantize
+from edgekit.runtime.quiet import captured_stderr
 
 # distribution -> module that has the class Interpreter, in the order they are tried.
 RUNTIMES = {
@@ -111,10 +112,11 @@ def open_model(source: Path | str | bytes, threads: int = 1, batch: int | None =
     where = {"model_content": source} if isinstance(source, bytes) else {"model_path": str(source)}
 
     def opened(size: int | None, refused: str) -> Loaded:
-        interpreter = kind(num_threads=threads, **where)
-        if size is not None:
-            _resize(interpreter, size)
-        interpreter.allocate_tensors()
+        with captured_stderr():  # the runtime announces its delegate there
+            interpreter = kind(num_threads=threads, **where)
+            if size is not None:
+                _resize(interpreter, size)
+            interpreter.allocate_tensors()
         return Loaded(interpreter, runtime, name, refused)
 
     refused = ""

@@ -14,6 +14,7 @@ import numpy as np
 
 from edgekit.runtime.flatbuffer import activations, is_constant, op_name, pack, parse
 from edgekit.runtime.interpreter import find_runtime
+from edgekit.runtime.quiet import captured_stderr
 
 Ranges = Mapping[int, tuple[float, float]]  # tensor index in the main graph -> (min, max)
 
@@ -29,8 +30,9 @@ def observe(content: bytes, images: Iterable[np.ndarray], threads: int) -> Range
     model = parse(content)
     indices = activations(model)
     kind, _ = find_runtime()
-    interpreter = kind(model_content=_with_outputs(model, indices), num_threads=threads)
-    interpreter.allocate_tensors()
+    with captured_stderr():  # the runtime announces its delegate there
+        interpreter = kind(model_content=_with_outputs(model, indices), num_threads=threads)
+        interpreter.allocate_tensors()
     source = interpreter.get_input_details()[0]["index"]
     low, high = np.full(len(indices), np.inf, np.float32), np.full(len(indices), -np.inf, np.float32)
     seen = False
