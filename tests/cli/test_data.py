@@ -46,6 +46,16 @@ def test_sample_then_lint(folder: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert f"edgekit: {out} is not fit for calibration: count. Mend what is listed" in printed.err
 
 
+def test_sample_has_a_default_folder(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["data", "sample", str(folder), "--n", "10"]) == 0
+    assert len(list((tmp_path / "calibration_data" / "set").rglob("*.png"))) == 10
+    assert main(["data", "sample", str(folder), "--n", "10"]) == 3  # and never writes into one that is there
+    assert "is not empty" in capsys.readouterr().err
+
+
 def test_lint_passes_the_shipped_set_in_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "lint", str(SHIPPED), "--data", "digits", "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
@@ -69,7 +79,6 @@ def test_sample_in_json_is_the_manifest(tmp_path: Path, capsys: pytest.CaptureFi
         (["sample", "digts", "--out", "x"], 3, "Unknown data set, or folder, 'digts'. Did you mean 'digits'?"),
         (["sample", "no/where", "--out", "x"], 3, "There is no folder or file 'no/where'."),
         (["sample", "digits", "--out", "."], 3, ". exists and is not empty."),
-        (["sample", "digits"], 2, "Missing option '--out'."),
         (["sample", "digits", "--n", "0", "--out", "x"], 2, "Invalid value for '--n'"),
         (["lint", "no/where"], 3, "There is no folder 'no/where'."),
         (["polish"], 2, "No such command 'polish'."),
