@@ -6,6 +6,8 @@ python benchmarks/conversion.py [--rounds 3] [--images 100]
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -41,7 +43,7 @@ def slow(model: Any, images: np.ndarray | None = None) -> bytes:
 
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
     _quantize(converter, images)
-    with captured_stderr():
+    with captured_stderr(), contextlib.redirect_stdout(io.StringIO()):  # it prints what it saves on the way
         return bytes(converter.convert())
 
 

@@ -15,9 +15,11 @@ from edgekit.errors import BadInput, UsageError
 
 @dataclass(frozen=True)
 class Frozen:
-    """`function`: float32 [1, H, W, C] -> float32 [1, classes]; the names become the serving signature's."""
+    """`function`: float32 [1, H, W, C] -> float32 [1, classes], and its `graph` (GraphDef); the names become the
+    serving signature's."""
 
     function: Any
+    graph: Any
     input_name: str
     output_name: str
 
@@ -36,7 +38,7 @@ def freeze(model: Any, *, normalization: Normalization | None = None, softmax: b
             "Save the weights, set KERAS_BACKEND=tensorflow, load them and export.",
         )
     import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2_as_graph
 
     shape = tuple(model.input_shape[1:])
     if None in shape:
@@ -50,7 +52,8 @@ def freeze(model: Any, *, normalization: Normalization | None = None, softmax: b
 
     signature = [tf.TensorSpec((1, *shape), tf.float32, name=input_name)]
     traced = tf.function(serve, input_signature=signature, autograph=False).get_concrete_function()
-    return Frozen(convert_variables_to_constants_v2(traced), input_name, output_name)
+    function, graph = convert_variables_to_constants_v2_as_graph(traced, lower_control_flow=False)
+    return Frozen(function, graph, input_name, output_name)
 
 
 def ends_in_softmax(model: Any) -> bool:
