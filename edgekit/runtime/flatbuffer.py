@@ -20,7 +20,8 @@ def pack(model: Any) -> bytes:
     """The bytes of a `ModelT`."""
     import flatbuffers
 
-    builder = flatbuffers.Builder(1 << 20)
+    weights = sum(len(buffer.data) for buffer in model.buffers if buffer.data is not None)
+    builder = flatbuffers.Builder(weights + (1 << 20))  # a builder that has to grow copies everything it holds
     builder.Finish(model.Pack(builder), IDENTIFIER)
     return bytes(builder.Output())
 
