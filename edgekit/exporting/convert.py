@@ -84,9 +84,11 @@ def _converter(frozen: Frozen) -> Any:
 
     # Passing the trackable object as well is what the deprecation warning asks for, and is the slow path.
     converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen.function])
-    # It would freeze what is frozen a second time: half of the time for a network of 100 MB.
-    ends = list(frozen.function.inputs), list(frozen.function.outputs)
-    converter._freeze_concrete_function = lambda: (frozen.graph, *ends, frozen.function)
+    # It would freeze what is frozen, and let Grappler fold constants, which MLIR does anyway.
+    inputs = [tensor for tensor in frozen.function.inputs if tensor.dtype != tf.resource]
+    outputs = list(frozen.function.outputs)
+    converter._freeze_concrete_function = lambda: (frozen.graph, inputs, outputs, frozen.function)
+    converter._optimize_tf_model = lambda graph, *_: graph
     return converter
 
 
