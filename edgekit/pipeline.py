@@ -16,7 +16,7 @@ from edgekit import __version__
 from edgekit.artifact import Artifact, Variant, load_artifact, sha256_of, write_json, write_text
 from edgekit.data.dataset import Dataset, load_data
 from edgekit.errors import CheckFailed
-from edgekit.models.backend import require_training
+from edgekit.models.backend import import_keras, require_training
 from edgekit.models.zoo import build, find
 from edgekit.preprocess import Preprocess, preset
 from edgekit.progress import Progress, Reporter, silent
@@ -195,8 +195,6 @@ class _Job:
         return self.run.stage("train", self._made_from(), work)
 
     def _untrained(self) -> Any:
-        from edgekit.models.backend import import_keras
-
         import_keras("Training").utils.set_random_seed(self.recipe.seed)
         wanted, feed = self.recipe.model, self.dataset.preprocess
         return build(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -43,12 +44,16 @@ def is_constant(model: Any, tensor: Any) -> bool:
 
 def op_name(model: Any, operator: Any) -> str:
     """CONV_2D, ADD, ...; a custom op's own name."""
+    code = model.operatorCodes[operator.opcodeIndex]
+    name = _builtin_names()[max(code.builtinCode, code.deprecatedBuiltinCode)]
+    return (code.customCode or b"CUSTOM").decode(errors="replace") if name == "CUSTOM" else name
+
+
+@functools.cache
+def _builtin_names() -> dict[int, str]:
     from ai_edge_litert import schema_py_generated as schema
 
-    code = model.operatorCodes[operator.opcodeIndex]
-    number = max(code.builtinCode, code.deprecatedBuiltinCode)
-    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
-    return (code.customCode or b"CUSTOM").decode(errors="replace") if names[number] == "CUSTOM" else names[number]
+    return {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
 
 
 def activations(model: Any) -> list[int]:
