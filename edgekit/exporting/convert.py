@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from edgekit.errors import BadInput, UsageError
 from edgekit.exporting.freeze import Frozen
 from edgekit.runtime.flatbuffer import pack, parse
 from edgekit.runtime.quiet import captured_stderr
-from edgekit.runtime.ranges import Ranges, normalization_tensors, observe, with_ranges
+from edgekit.runtime.ranges import Observer, normalization_tensors, with_ranges
 
 SIGNATURE = "serving_default"
 
@@ -57,29 +56,21 @@ def calibrate(frozen: Frozen, calibration: Calibration, threads: int | None = No
 
     The converter's own calibrator sees one image only, so that it lays out the tensors; see `runtime.ranges`.
     """
-    converter = _converter(frozen)
     import tensorflow as tf
+    from loky import cpu_count
 
+    converter = _converter(frozen, integer=True)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.representative_dataset = lambda: iter([[calibration.extremes[0]]])
     converter._experimental_calibrate_only = True
     content = bytes(converter.convert())
-    return with_ranges(content, _ranges(content, calibration, threads or usable_cores()))
+    observer = Observer(content, threads or cpu_count())
+    ranges, widest = observer.over(calibration.images()), observer.over(calibration.extremes)
+    return with_ranges(content, {**ranges, **{index: widest[index] for index in normalization_tensors(content)}})
 
 
-def _ranges(content: bytes, calibration: Calibration, threads: int) -> Ranges:
-    ranges = dict(observe(content, calibration.images(), threads))
-    widest = observe(content, calibration.extremes, threads)
-    return {**ranges, **{index: widest[index] for index in normalization_tensors(content)}}
-
-
-def usable_cores() -> int:
-    """Cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _converter(frozen: Frozen) -> Any:
+def _converter(frozen: Frozen, *, integer: bool) -> Any:
     import tensorflow as tf
 
     # Passing the trackable object as well is what the deprecation warning asks for, and is the slow path.
@@ -89,17 +80,22 @@ def _converter(frozen: Frozen) -> Any:
     outputs = list(frozen.function.outputs)
     converter._freeze_concrete_function = lambda: (frozen.graph, inputs, outputs, frozen.function)
     converter._optimize_tf_model = lambda graph, *_: graph
+    # Each would read and write the whole file once more: a note on the conversion, and a search for equal constants,
+    # which MLIR has merged already.
+    converter.exclude_conversion_metadata = True
+    if not integer:
+        converter._optimize_tflite_model = lambda content, *_, **__: content
     return converter
 
 
 def _float32(frozen: Frozen, _: Calibration | None, __: Io) -> bytes:
-    return bytes(_converter(frozen).convert())
+    return bytes(_converter(frozen, integer=False).convert())
 
 
 def _float16(frozen: Frozen, _: Calibration | None, __: Io) -> bytes:
     import tensorflow as tf
 
-    converter = _converter(frozen)
+    converter = _converter(frozen, integer=False)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_types = [tf.float16]
     return bytes(converter.convert())
@@ -108,7 +104,7 @@ def _float16(frozen: Frozen, _: Calibration | None, __: Io) -> bytes:
 def _dynamic(frozen: Frozen, _: Calibration | None, __: Io) -> bytes:
     import tensorflow as tf
 
-    converter = _converter(frozen)
+    converter = _converter(frozen, integer=False)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     return bytes(converter.convert())
 
@@ -127,7 +123,7 @@ def _int16x8(frozen: Frozen, calibration: Calibration | None, _: Io) -> bytes:
     import tensorflow as tf
 
     needed = _needed(calibration)
-    converter = _converter(frozen)
+    converter = _converter(frozen, integer=True)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_ops = [tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8]
     converter.representative_dataset = lambda: ([image] for image in needed.images())

@@ -22,32 +22,38 @@ Ranges = Mapping[int, tuple[float, float]]  # tensor index in the main graph -> 
 ELEMENTWISE = {"ADD", "SUB", "MUL", "DIV", "QUANTIZE", "DEQUANTIZE"}
 
 
-def observe(content: bytes, images: Iterable[np.ndarray], threads: int) -> Ranges:
-    """(min, max) of every float activation of the file over `images`, float32 [1, H, W, 3] each.
+class Observer:
+    """A float file opened with every activation as an output."""
 
-    Raises ValueError if there is no image.
-    """
-    model = parse(content)
-    indices = activations(model)
-    kind, _ = find_runtime()
-    with captured_stderr():  # the runtime announces its delegate there
-        interpreter = kind(model_content=_with_outputs(model, indices), num_threads=threads)
-        interpreter.allocate_tensors()
-    source = interpreter.get_input_details()[0]["index"]
-    low, high = np.full(len(indices), np.inf, np.float32), np.full(len(indices), -np.inf, np.float32)
-    seen = False
-    for image in images:
-        seen = True
-        interpreter.set_tensor(source, image)
-        interpreter.invoke()
-        for place, index in enumerate(indices):
-            view = interpreter.tensor(index)()
-            low[place] = min(low[place], view.min())
-            high[place] = max(high[place], view.max())
-            del view  # the interpreter refuses to run while a view of its memory is alive
-    if not seen:
-        raise ValueError("no calibration images")
-    return {i: (float(a), float(b)) for i, a, b in zip(indices, low, high, strict=True)}
+    def __init__(self, content: bytes, threads: int) -> None:
+        model = parse(content)
+        self._indices = activations(model)
+        kind, _ = find_runtime()
+        with captured_stderr():  # the runtime announces its delegate there
+            self._interpreter = kind(model_content=_with_outputs(model, self._indices), num_threads=threads)
+            self._interpreter.allocate_tensors()
+
+    def over(self, images: Iterable[np.ndarray]) -> Ranges:
+        """(min, max) of every float activation over `images`, float32 [1, H, W, C] each.
+
+        Raises ValueError if there is no image.
+        """
+        source = self._interpreter.get_input_details()[0]["index"]
+        low = np.full(len(self._indices), np.inf, np.float32)
+        high = -low
+        seen = False
+        for image in images:
+            seen = True
+            self._interpreter.set_tensor(source, image)
+            self._interpreter.invoke()
+            for place, index in enumerate(self._indices):
+                view = self._interpreter.tensor(index)()
+                low[place] = min(low[place], view.min())
+                high[place] = max(high[place], view.max())
+                del view  # the interpreter refuses to run while a view of its memory is alive
+        if not seen:
+            raise ValueError("no calibration images")
+        return {i: (float(a), float(b)) for i, a, b in zip(self._indices, low, high, strict=True)}
 
 
 def normalization_tensors(content: bytes) -> set[int]:

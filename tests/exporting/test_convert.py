@@ -11,7 +11,7 @@ from edgekit.exporting.convert import SIGNATURE, Calibration, convert
 from edgekit.exporting.freeze import freeze
 from edgekit.runtime.flatbuffer import activations, parse
 from edgekit.runtime.interpreter import open_model
-from edgekit.runtime.ranges import observe
+from edgekit.runtime.ranges import Observer
 from tests.exporting.conftest import Trained
 
 TF = Normalization(mean=(127.5,) * 3, std=(127.5,) * 3)
@@ -107,7 +107,7 @@ def test_observed_ranges_are_those_of_the_keras_layers(trained: Trained) -> None
 
     images = trained.dataset.calibration.read(range(50)).astype(np.float32) / 127.5 - 1
     content = convert(freeze(trained.model), "float32")
-    ranges = observe(content, iter(images[:, None]), threads=1)
+    ranges = Observer(content, threads=1).over(iter(images[:, None]))
     graph = parse(content).subgraphs[0]
     assert set(ranges) == set(activations(parse(content)))
     for layer in ("stem_relu", "branch", "logits"):
