@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -52,6 +52,47 @@ class Augment(BaseModel):
         return self.flip != "none" or any((self.shift, self.rotation, self.zoom, self.brightness))
 
 
+class FineTune(BaseModel):
+    """Training of a network that comes with weights: which of its layers learn, when, and how fast.
+
+    The head is the classifier at the end (models.head), the base all before it. A layer here is a convolution or
+    dense layer with the normalization behind it, and `groups` cuts those of the base into groups of equal number.
+    Batch normalization stays in inference mode throughout: its moving statistics do not change, its scale and shift
+    (gamma, beta) learn where their layer does. While the base is frozen it computes as in inference, dropout included.
+
+    The schedule of the learning rate runs once over the epochs with the base frozen and once over the others, each
+    with its warm-up; every later unfreezing is followed by a warm-up too. Early stopping counts from the last
+    unfreezing. Gradual unfreezing and discriminative rates: Howard and Ruder 2018, arXiv:1801.06146, section 3.2-3.3.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mode: Literal["features", "top", "full", "progressive"] = Field(
+        default="top",
+        description="what learns in the end: the head only (features), the top layers of the base too, all of it, "
+        "or all of it, one group after the other from the top (progressive)",
+    )
+    layers: Annotated[int, Field(ge=1, strict=True)] | Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.3, description="of the base that learn in mode top: how many, or which share of them"
+    )
+    groups: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=3, description="of layers, for mode progressive and for layer_rate"
+    )
+    head_epochs: Annotated[int, Field(ge=0)] = Field(
+        default=1, description="with the base frozen, before any of it learns; features: all epochs"
+    )
+    base_rate: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.1, description="learning rate of the top group of the base, as a share of the head's"
+    )
+    layer_rate: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=1.0, description="learning rate of a group, as a share of that of the group above it; 1: all alike"
+    )
+
+    def frozen_epochs(self, epochs: int) -> int:
+        """How many of all epochs leave the base alone."""
+        return epochs if self.mode == "features" else self.head_epochs
+
+
 class Train(BaseModel):
     """Training of a classifier on logits with cross-entropy. The learning rate changes with every step.
 
@@ -96,3 +137,20 @@ class Train(BaseModel):
         description="stop after this many epochs without a better validation top-1 (or as good, at a lower loss)",
     )
     augment: Augment = Field(default=Augment(), description="random changes of the training images")
+    fine_tune: FineTune | None = Field(
+        default=None, description="of a network that comes with weights; without it every layer learns alike"
+    )
+
+    @model_validator(mode="after")
+    def _unfreezes_in_time(self) -> Self:
+        tuned = self.fine_tune
+        if tuned is None or tuned.mode == "features" or self.epochs == 0:
+            return self
+        steps = tuned.groups if tuned.mode == "progressive" else 1
+        if tuned.head_epochs + steps > self.epochs:
+            raise ValueError(
+                f"fine_tune: {self.epochs} epochs are too few for {tuned.head_epochs} with the base frozen and "
+                f"{steps} after that; use more epochs, fewer head_epochs"
+                f"{' or groups' if steps > 1 else ''}, or mode features"
+            )
+        return self
