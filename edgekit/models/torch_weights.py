@@ -89,11 +89,12 @@ def _read_legacy(path: Path) -> tuple[Any, Contents]:
     keys = Reader(stream).load()
     places: dict[str, memoryview] = {}
     for key in keys:
-        elements = int.from_bytes(stream.read(8), "little")
+        count = stream.read(8)
+        elements = int.from_bytes(count, "little")
         storage = reader.storages[key]
         size = elements * storage.kind.dtype.itemsize
         start = stream.tell()
-        if elements != storage.elements or start + size > len(content):
+        if len(count) < 8 or elements != storage.elements or start + size > len(content):
             raise Damaged("it ends within a tensor")
         places[key] = memoryview(content)[start : start + size]
         stream.seek(size, io.SEEK_CUR)
