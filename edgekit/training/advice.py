@@ -7,8 +7,12 @@ import pandas as pd
 from edgekit.errors import DeviceError
 from edgekit.train_config import Train
 
-# Usual peak learning rates for training from scratch.
-USUAL_RATES = {"adamw": (1e-4, 1e-2), "sgd": (1e-3, 1.0)}
+# Usual peak learning rates: of all layers from scratch, of a new head, of the layers under it that bring weights.
+USUAL_RATES = {
+    "from scratch": {"adamw": (1e-4, 1e-2), "sgd": (1e-3, 1.0)},
+    "for a new head": {"adamw": (1e-3, 1e-2), "sgd": (1e-3, 1.0)},
+    "for fine-tuning the base": {"adamw": (1e-5, 1e-3), "sgd": (1e-4, 1e-1)},
+}
 
 LOW_TOP1 = 0.7  # training accuracy below which a model has not learned its own training set
 GAP = 0.1  # of training over validation accuracy
@@ -16,15 +20,22 @@ STILL_GAINING = 0.005  # of validation accuracy an epoch, over the last third
 
 
 def learning_rate_advice(config: Train) -> str | None:
-    """A sentence where the learning rate is far outside what the optimizer usually takes (R13)."""
-    low, high = USUAL_RATES[config.optimizer]
-    if low <= config.learning_rate <= high:
+    """A sentence where the learning rate is far outside what optimizer and stage usually take (R13)."""
+    tuned, rate = config.fine_tune, config.learning_rate
+    if tuned is None:
+        return _unusual(config.optimizer, rate, "from scratch")
+    base = None if tuned.mode == "features" else tuned.base_rate * rate
+    said = [_unusual(config.optimizer, rate, "for a new head")]
+    said += [_unusual(config.optimizer, base, "for fine-tuning the base")] if base else []
+    return " ".join(sentence for sentence in said if sentence) or None
+
+
+def _unusual(optimizer: str, rate: float, stage: str) -> str | None:
+    low, high = USUAL_RATES[stage][optimizer]
+    if low <= rate <= high:
         return None
-    side = "below" if config.learning_rate < low else "above"
-    return (
-        f"A learning rate of {config.learning_rate:g} is {side} the usual {low:g} to {high:g} "
-        f"of {config.optimizer} from scratch."
-    )
+    side = "below" if rate < low else "above"
+    return f"A learning rate of {rate:g} is {side} the usual {low:g} to {high:g} of {optimizer} {stage}."
 
 
 def curve_advice(history: pd.DataFrame, config: Train, classes: int) -> tuple[str, ...]:

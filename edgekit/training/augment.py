@@ -21,6 +21,11 @@ class Augmenter:
         self.config = config
         self._layers = _layers(config)
 
+    @property
+    def changes(self) -> bool:
+        """Whether an image is not the same in every epoch."""
+        return self.config.moves_pixels() or self.config.mixup > 0 or self.config.cutmix > 0
+
     def pixels(self, images: np.ndarray, seed: tuple[int, ...]) -> np.ndarray:
         """uint8 [b, h, w, 3] -> uint8, same shape, changed at random; the same seed gives the same bits.
 

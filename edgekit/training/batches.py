@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -89,10 +92,23 @@ class TrainBatches(_Batches):
     def batch(self, index: int) -> tuple[np.ndarray, ...]:
         rows = self._batches[index]
         labels = np.eye(len(self._weights), dtype=np.float32)[self._split.labels[rows]]
-        at = (self._seed, self._epoch, index)
-        pixels = self._augmenter.pixels(self._split.read(rows), (*at, PIXELS))
-        images, labels = self._augmenter.mixed(normalize(pixels, self._split.preprocess), labels, (*at, MIXING))
+        images, labels = self._inputs(rows, labels, (self._seed, self._epoch, index))
         return images, labels, labels @ self._weights
+
+    def _inputs(self, rows: np.ndarray, labels: np.ndarray, at: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+        pixels = self._augmenter.pixels(self._split.read(rows), (*at, PIXELS))
+        return self._augmenter.mixed(normalize(pixels, self._split.preprocess), labels, (*at, MIXING))
+
+
+class FeatureTrainBatches(TrainBatches):
+    """The same images in the same order, as features computed before: float32 [b, ...] instead of the images."""
+
+    def __init__(self, features: np.ndarray, split: Split | Remembering, *rest: Any) -> None:
+        super().__init__(split, *rest)
+        self._features = features
+
+    def _inputs(self, rows: np.ndarray, labels: np.ndarray, at: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+        return self._features[rows], labels
 
 
 class PlainBatches(_Batches):
@@ -108,7 +124,33 @@ class PlainBatches(_Batches):
     def batch(self, index: int) -> tuple[np.ndarray, ...]:
         rows = np.arange(len(self._split))[index * self._batch_size :][: self._batch_size]
         labels = np.eye(self._classes, dtype=np.float32)[self._split.labels[rows]]
-        return normalize(self._split.read(rows), self._split.preprocess), labels
+        return self._inputs(rows), labels
+
+    def _inputs(self, rows: np.ndarray) -> np.ndarray:
+        return normalize(self._split.read(rows), self._split.preprocess)
+
+
+class FeaturePlainBatches(PlainBatches):
+    """A whole split as features computed before: float32 [b, ...], labels float32 [b, classes]."""
+
+    def __init__(self, features: np.ndarray, split: Split | Remembering, batch_size: int, classes: int) -> None:
+        super().__init__(split, batch_size, classes)
+        self._features = features
+
+    def _inputs(self, rows: np.ndarray) -> np.ndarray:
+        return self._features[rows]
+
+
+@contextlib.contextmanager
+def own_errors(*sources: TrainBatches | PlainBatches) -> Iterator[None]:
+    """Raises what happened while reading a batch, such as BadInput, instead of the pipeline's error about it."""
+    try:
+        yield
+    except Exception as caught:
+        for source in sources:
+            if source.failure is not None and source.failure is not caught:
+                raise source.failure from caught
+        raise
 
 
 def class_weights(labels: np.ndarray, classes: int, kind: str) -> np.ndarray:

@@ -8,27 +8,29 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import pandas as pd
 
 from edgekit.data.dataset import Dataset
 from edgekit.errors import BadInput, EdgekitWarning
+from edgekit.models.head import ends_in_softmax
 from edgekit.progress import Progress, Reporter, silent
 from edgekit.train_config import Train
 from edgekit.training.advice import curve_advice, learning_rate_advice, out_of_memory
-from edgekit.training.augment import Augmenter
-from edgekit.training.batches import PlainBatches, Remembering, TrainBatches, class_weights
+from edgekit.training.batches import own_errors
 from edgekit.training.fused_norm import fused_norm
+from edgekit.training.learner import Learner, Material, compile_model, head_alone, whole_model
+from edgekit.training.optimizer import make_optimizer
+from edgekit.training.phases import Phase, base_units, everything_trainable, phases, rate_factors, unfreeze
 from edgekit.training.precision import mixed_precision
-from edgekit.training.schedules import rate_at
-from edgekit.training.state import State, Store, fingerprint
+from edgekit.training.schedules import Plateau
+from edgekit.training.state import Slots, State, Store, fingerprint
 from edgekit.training.tensorboard import curve_writer
 
-UNDECAYED = ("bias", "beta", "gamma")
-VAL_BATCH = 256
 MEMORY_ERRORS = ("ResourceExhaustedError", "OutOfMemoryError")  # TensorFlow's and PyTorch's
 
 Report = Callable[[int, int], None]  # done and total steps
@@ -69,15 +71,15 @@ def train(
     if unusual := learning_rate_advice(config):
         warnings.warn(unusual, EdgekitWarning, stacklevel=2)
     store = Store(state_dir, fingerprint(model, config, dataset.sha256, seed))
-    _compile(model, config)
-    state = store.load(model)
+    state, slots = store.load(model)
     run = _Run(model, dataset, config, seed, progress)
     write_curves = curve_writer(state_dir)
     with run.prepared():
-        while not state.finished(config):
+        while not state.finished(config, run.last_unfreezing):
+            state = run.begin(state, slots)
             row = run.epoch(len(state.rows), state.plateau.factor)
             state = state.after(row, model, config)
-            store.save(state, model)
+            store.save(state, model, run.optimizer, run.phase_number)
             write_curves(row)
     model.set_weights(state.best_weights)
     history = state.history()
@@ -86,7 +88,7 @@ def train(
 
 
 def check_fit(model: keras.Model, dataset: Dataset) -> None:
-    """Raises BadInput where the model's input or output is not what the data have."""
+    """Raises BadInput where the model's input or output is not what the data have, or its outputs not logits."""
     size = (dataset.preprocess.height, dataset.preprocess.width, 3)
     if tuple(model.input_shape[1:]) != size:
         want = "x".join(map(str, model.input_shape[1:]))
@@ -99,42 +101,85 @@ def check_fit(model: keras.Model, dataset: Dataset) -> None:
             f"The model has {model.output_shape[-1]} outputs, the data have {len(dataset.class_names)} classes.",
             "Build the model with as many classes as the data have.",
         )
+    if ends_in_softmax(model):
+        raise BadInput(
+            "The model ends in a softmax; training is on logits.",
+            "Take edgekit.models.head.on_logits(model), the same network without it.",
+        )
 
 
 class _Run:
-    """One call of `train`: what stays the same from epoch to epoch."""
+    """One call of `train`: what stays the same from epoch to epoch, and the phase that it is in."""
 
     def __init__(self, model: keras.Model, dataset: Dataset, config: Train, seed: int, progress: Reporter) -> None:
-        self._model, self._train, self._config, self._seed = model, Remembering(dataset.train), config, seed
-        classes = len(dataset.class_names)
-        self._weights = class_weights(dataset.train.labels, classes, config.class_weights)
-        self._augmenter = Augmenter(config.augment.on(dataset.name))
-        self._val = PlainBatches(Remembering(dataset.val), VAL_BATCH, classes)
+        self._model, self._config = model, config
+        self._material = Material(dataset, config, seed)
         self._progress, self._note = progress, ""
+        with everything_trainable(model):
+            self._units = base_units(model) if config.fine_tune else ()
+        self._phases = phases(config, len(self._units))
+        self.last_unfreezing = self._phases[-1].start
+        self.phase_number, self._started = -1, 0.0
+        self._learner: Learner | None = None
 
     @contextlib.contextmanager
     def prepared(self) -> Iterator[None]:
         """The model as it computes while training; afterwards as it was, without the traced training graphs."""
-        model = self._model
+        model, config = self._model, self._config
+        flags = everything_trainable(model) if config.fine_tune else contextlib.nullcontext()
         try:
-            with mixed_precision(model, self._config.mixed_precision), fused_norm(model):
+            with flags, mixed_precision(model, config.mixed_precision), fused_norm(model):
                 yield
         except Exception as caught:
             if isinstance(caught, MemoryError) or type(caught).__name__ in MEMORY_ERRORS:
-                raise out_of_memory(self._config.batch_size) from caught
+                raise out_of_memory(config.batch_size) from caught
             raise
         finally:
-            model.train_function = model.test_function = None
-            gc.collect()
+            self._end_phase()
+        if config.fine_tune:  # what is saved with the model is an optimizer that Keras knows
+            compile_model(model, config, make_optimizer(config, model.trainable_variables))
+
+    @property
+    def optimizer(self) -> Any:
+        assert self._learner is not None
+        return self._learner.model.optimizer
+
+    def begin(self, state: State, slots: Slots) -> State:
+        """Enters the phase of the next epoch; a plateau is waited for anew where the schedule starts."""
+        done, self._started = len(state.rows), time.monotonic()
+        number = next(i for i, phase in enumerate(self._phases) if done < phase.end)
+        if number == self.phase_number:
+            return state
+        self._end_phase()
+        phase = self._phases[number]
+        self.phase_number, self._learner = number, self._begin_phase(phase)
+        slots.put(self.optimizer, number)
+        return replace(state, plateau=Plateau()) if done == phase.since else state
+
+    def _begin_phase(self, phase: Phase) -> Learner:
+        model, config = self._model, self._config
+        if phase.unfrozen is not None:
+            unfreeze(model, self._units, phase)
+        if phase.frozen_base:
+            return head_alone(model, self._material, config)
+        return whole_model(model, self._material, config, rate_factors(config, self._units))
+
+    def _end_phase(self) -> None:
+        if self._learner is not None:
+            self._learner.close()
+            self._learner = None
+        gc.collect()
 
     def epoch(self, number: int, plateau: float) -> dict[str, float]:
         """Trains epoch `number`, counted from 0, and validates: a row of the history."""
-        config, started = self._config, time.monotonic()
-        batches = TrainBatches(self._train, config.batch_size, self._augmenter, self._weights, self._seed, number)
-        steps = _Steps(config, number, len(batches), plateau, self._report)
-        with _own_errors(batches, self._val):
-            fitted = self._model.fit(batches, verbose=0, shuffle=False, callbacks=[steps]).history
-            held_out = self._model.evaluate(self._val, verbose=0, return_dict=True)
+        config, learner = self._config, self._learner
+        assert learner is not None
+        batches = learner.batches(number)
+        steps = _Steps(config, self._phases[self.phase_number], number, len(batches), plateau, self._report)
+        with own_errors(batches, learner.val):
+            fitted = learner.model.fit(batches, verbose=0, shuffle=False, callbacks=[steps]).history
+            held_out = learner.judge.evaluate(learner.val, verbose=0, return_dict=True)
+        learner.hand_over()
         row = {
             "epoch": number + 1,
             "train_loss": fitted["loss"][0],
@@ -142,7 +187,7 @@ class _Run:
             "val_loss": held_out["loss"],
             "val_top1": held_out["top1"],
             "learning_rate": steps.rate,
-            "seconds": round(time.monotonic() - started, 3),
+            "seconds": round(time.monotonic() - self._started, 3),
         }
         _check_finite(row, config)
         self._note = f"epoch {number + 1}/{config.epochs}, validation top-1 {row['val_top1']:.1%}"
@@ -156,48 +201,18 @@ class _Run:
 class _Steps(keras.callbacks.Callback):
     """Sets the learning rate before each step, from the middle of the step's share of the epoch, and reports it."""
 
-    def __init__(self, config: Train, epoch: int, steps: int, factor: float, report: Report) -> None:
+    def __init__(self, config: Train, phase: Phase, epoch: int, steps: int, factor: float, report: Report) -> None:
         super().__init__()
-        self._config, self._epoch, self._steps, self._factor = config, epoch, steps, factor
+        self._config, self._phase, self._epoch, self._steps, self._factor = config, phase, epoch, steps, factor
         self._report, self.rate = report, math.nan
 
     def on_train_batch_begin(self, batch: int, logs: object = None) -> None:
         position = self._epoch + (batch + 0.5) / self._steps
-        self.rate = rate_at(self._config, position) * self._factor
+        self.rate = self._phase.rate_at(self._config, position) * self._factor
         self.model.optimizer.learning_rate.assign(self.rate)
 
     def on_train_batch_end(self, batch: int, logs: object = None) -> None:
         self._report(self._epoch * self._steps + batch + 1, self._config.epochs * self._steps)
-
-
-@contextlib.contextmanager
-def _own_errors(*sources: TrainBatches | PlainBatches) -> Iterator[None]:
-    """Raises what happened while reading a batch, such as BadInput, instead of the pipeline's error about it."""
-    try:
-        yield
-    except Exception as caught:
-        for source in sources:
-            if source.failure is not None and source.failure is not caught:
-                raise source.failure from caught
-        raise
-
-
-def _compile(model: keras.Model, config: Train) -> None:
-    """A fresh optimizer with its variables, so that the training step is traced once and not twice."""
-    decay = config.weight_decay or None
-    if config.optimizer == "adamw":
-        optimizer = keras.optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay)
-    else:
-        optimizer = keras.optimizers.SGD(config.learning_rate, momentum=config.momentum, weight_decay=decay)
-    plain = [variable for variable in model.trainable_variables if variable.name in UNDECAYED]
-    if config.weight_decay and plain:
-        optimizer.exclude_from_weight_decay(var_list=plain)
-    optimizer.build(model.trainable_variables)
-    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.label_smoothing)
-    # XLA takes minutes to compile a MobileNet for a CPU; the other backends know best.
-    jit = False if keras.backend.backend() == "tensorflow" else "auto"
-    accuracy = keras.metrics.CategoricalAccuracy(name="top1")
-    model.compile(optimizer, loss, metrics=[accuracy], jit_compile=jit)
 
 
 def _check_finite(row: dict[str, float], config: Train) -> None:

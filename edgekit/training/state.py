@@ -42,11 +42,12 @@ class State:
     best_weights: list[np.ndarray] = field(default_factory=list)
     plateau: Plateau = field(default_factory=Plateau)
 
-    def finished(self, config: Train) -> bool:
-        """All epochs done, or `early_stopping` of them without a better one."""
+    def finished(self, config: Train, counted_from: int = 0) -> bool:
+        """All epochs done, or `early_stopping` of those behind epoch `counted_from` without a better one."""
         done = len(self.rows)
-        stopped = config.early_stopping is not None and done - self.best_epoch >= config.early_stopping
-        return done >= config.epochs or (done > 0 and stopped)
+        waited = done - max(self.best_epoch, counted_from)
+        stopped = config.early_stopping is not None and waited >= config.early_stopping
+        return done >= config.epochs or (done > counted_from and stopped)
 
     def after(self, row: dict[str, float], model: keras.Model, config: Train) -> State:
         """The state after one more epoch. Better means a higher validation top-1, or the same at a lower loss."""
@@ -61,6 +62,20 @@ class State:
         return pd.DataFrame(self.rows, columns=list(COLUMNS)).astype({"epoch": int})
 
 
+@dataclass(frozen=True)
+class Slots:
+    """What the optimizer remembered after the last epoch, and of which phase of training it is the optimizer."""
+
+    phase: int = -1
+    values: list[np.ndarray] = field(default_factory=list)
+
+    def put(self, optimizer: Any, phase: int) -> None:
+        """Gives it to the optimizer of the same phase; one that begins a phase starts fresh."""
+        if phase == self.phase:
+            for variable, value in zip(optimizer.variables, self.values, strict=True):
+                variable.assign(value)
+
+
 class Store:
     """The state file and the log in a folder, or nothing at all where `folder` is None."""
 
@@ -69,13 +84,14 @@ class Store:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
 
-    def save(self, state: State, model: keras.Model) -> None:
+    def save(self, state: State, model: keras.Model, optimizer: Any, phase: int) -> None:
         """Writes training.npz and history.csv; a kill at any moment leaves the old or the new file, never half."""
         if self._folder is None:
             return
-        meta = {**asdict(state), "fingerprint": self._fingerprint}
+        meta = {**asdict(state), "fingerprint": self._fingerprint, "phase": phase}
         del meta["best_weights"]
-        arrays = {f"now{i}": np.asarray(value) for i, value in enumerate(_values(model))}
+        arrays = {f"now{i}": value for i, value in enumerate(_values(model.variables))}
+        arrays |= {f"slot{i}": value for i, value in enumerate(_values(optimizer.variables))}
         arrays |= {f"best{i}": value for i, value in enumerate(state.best_weights)}
         packed = io.BytesIO()
         np.savez(packed, meta=np.frombuffer(json.dumps(meta).encode(), np.uint8), **arrays)  # type: ignore[arg-type]
@@ -83,15 +99,15 @@ class Store:
         write_bytes(self._folder / "history.csv", state.history().to_csv(index=False).encode())
         write_bytes(self._folder / "training.npz", packed.getbuffer())
 
-    def load(self, model: keras.Model) -> State:
-        """The state to go on from, with the model and its optimizer set to it; a fresh one where there is none.
+    def load(self, model: keras.Model) -> tuple[State, Slots]:
+        """The state to go on from, with the model set to it, and the optimizer's variables; fresh where there is none.
 
         Warns, and starts anew, where the file is of other training (data, configuration, seed, first
         weights).
         """
         path = self._folder / "training.npz" if self._folder else None
         if path is None or not path.exists():
-            return State()
+            return State(), Slots()
         try:
             with np.load(path) as stored:
                 meta = json.loads(stored["meta"].tobytes())
@@ -100,11 +116,12 @@ class Store:
             return _start_anew(f"{path} is damaged ({damage})")
         if meta.pop("fingerprint") != self._fingerprint:
             return _start_anew(f"{path} is of other training")
-        for i, variable in enumerate(_variables(model)):
+        for i, variable in enumerate(model.variables):
             variable.assign(arrays[f"now{i}"])
         best = [arrays[f"best{i}"] for i in range(len(model.weights))]
         score = tuple(meta["best_score"])
-        return State(tuple(meta["rows"]), meta["best_epoch"], score, best, Plateau(**meta["plateau"]))
+        slots = Slots(meta["phase"], [arrays[f"slot{i}"] for i in range(sum(name[:4] == "slot" for name in arrays))])
+        return State(tuple(meta["rows"]), meta["best_epoch"], score, best, Plateau(**meta["plateau"])), slots
 
 
 def fingerprint(model: keras.Model, config: Train, data_sha256: str, seed: int) -> str:
@@ -119,15 +136,10 @@ def fingerprint(model: keras.Model, config: Train, data_sha256: str, seed: int) 
     return digest.hexdigest()
 
 
-def _start_anew(why: str) -> State:
+def _start_anew(why: str) -> tuple[State, Slots]:
     warnings.warn(f"{why}; training starts from the beginning.", EdgekitWarning, stacklevel=4)
-    return State()
+    return State(), Slots()
 
 
-def _variables(model: keras.Model) -> list[Any]:
-    """Weights, batch statistics, seed generators and the optimizer's own, in a fixed order."""
-    return [*model.variables, *model.optimizer.variables]
-
-
-def _values(model: keras.Model) -> list[np.ndarray]:
-    return [keras.ops.convert_to_numpy(variable) for variable in _variables(model)]
+def _values(variables: list[Any]) -> list[np.ndarray]:
+    return [np.asarray(keras.ops.convert_to_numpy(variable)) for variable in variables]

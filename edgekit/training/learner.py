@@ -1,0 +1,143 @@
+"""What learns in a phase: the whole model, or its head alone on features that a frozen base computes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from edgekit.data.dataset import Dataset
+from edgekit.models.head import copies, find_head, move_weights
+from edgekit.train_config import Train
+from edgekit.training.augment import Augmenter
+from edgekit.training.batches import (
+    FeaturePlainBatches,
+    FeatureTrainBatches,
+    PlainBatches,
+    Remembering,
+    TrainBatches,
+    class_weights,
+    own_errors,
+)
+from edgekit.training.optimizer import make_optimizer
+
+VAL_BATCH = 256
+BASE_BATCH = 64  # images through a frozen base at a time
+REMEMBERED = 500_000_000  # bytes of features kept, of the training and of the validation images each
+
+
+class Material:
+    """The images of one call of `train`, and how they are changed: the same in every phase."""
+
+    def __init__(self, dataset: Dataset, config: Train, seed: int) -> None:
+        self.classes = len(dataset.class_names)
+        self.train, self.val = Remembering(dataset.train), Remembering(dataset.val)
+        self.augmenter = Augmenter(config.augment.on(dataset.name))
+        weights = class_weights(dataset.train.labels, self.classes, config.class_weights)
+        self._rest = (config.batch_size, self.augmenter, weights, seed)
+
+    def batches(self, epoch: int, features: np.ndarray | None = None) -> TrainBatches:
+        """The training batches of an epoch, counted from 0."""
+        if features is None:
+            return TrainBatches(self.train, *self._rest, epoch)
+        return FeatureTrainBatches(features, self.train, *self._rest, epoch)
+
+    def validation(self, features: np.ndarray | None = None) -> PlainBatches:
+        if features is None:
+            return PlainBatches(self.val, VAL_BATCH, self.classes)
+        return FeaturePlainBatches(features, self.val, VAL_BATCH, self.classes)
+
+
+@dataclass(frozen=True)
+class Learner:
+    """`model` is fitted on the batches of `material`, `judge` evaluated on `val`; both share their weights.
+
+    `features` are those of the training images where `model` begins behind the base. `parts` are pairs of a layer
+    of the model that is trained in the end and the layer that learns in its place.
+    """
+
+    model: keras.Model
+    judge: keras.Model
+    material: Material
+    val: PlainBatches
+    features: np.ndarray | None = None
+    parts: tuple[tuple[Any, Any], ...] = ()
+
+    def batches(self, epoch: int) -> TrainBatches:
+        return self.material.batches(epoch, self.features)
+
+    def hand_over(self) -> None:
+        """Brings what was learned into the model."""
+        for own, learned in self.parts:
+            move_weights(learned, own)
+
+    def close(self) -> None:
+        """Drops the traced graphs, which hold on to memory."""
+        for model in (self.model, self.judge):
+            model.train_function = model.test_function = model.predict_function = None
+
+
+def whole_model(model: keras.Model, material: Material, config: Train, factors: Mapping[int, float]) -> Learner:
+    """Everything that is trainable learns, on images."""
+    compile_model(model, config, make_optimizer(config, model.trainable_variables, factors))
+    return Learner(model, model, material, material.validation())
+
+
+def head_alone(model: keras.Model, material: Material, config: Train) -> Learner:
+    """The head learns; the base runs as in inference, and over each image once, where its features do not change.
+
+    They do where training images are augmented, and they are computed anew where they do not fit into REMEMBERED.
+    The head that learns is a copy, so that the model's graph stays as it is. To be called while no variable of the
+    base is trainable.
+    """
+    found = find_head(model)
+    base = keras.Model(model.inputs, found.features, name="base")
+    inputs = keras.Input(found.features.shape[1:], name="features")
+    head, chain = inputs, copies(found.chain)
+    for layer in chain:
+        head = layer(head)
+    judge = keras.Model(inputs, head, name="head")
+    parts = tuple(zip(found.chain, chain, strict=True))
+    for own, copy in parts:
+        move_weights(own, copy)
+    optimizer = make_optimizer(config, judge.trainable_variables)
+    val = _features(base, material.val, material)
+    train = None if val is None or material.augmenter.changes else _features(base, material.train, material)
+    whole = judge if train is not None else _on_images(base, judge)
+    compile_model(whole, config, optimizer)
+    if val is None:
+        return Learner(whole, whole, material, material.validation(), None, parts)
+    if whole is not judge:
+        compile_model(judge, config, None)
+    return Learner(whole, judge, material, material.validation(val), train, parts)
+
+
+def _on_images(base: keras.Model, head: keras.Model) -> keras.Model:
+    image = keras.Input(base.input_shape[1:], name="image")
+    return keras.Model(image, head(base(image, training=False)), name="frozen_base")
+
+
+def _features(base: keras.Model, images: Remembering, material: Material) -> np.ndarray | None:
+    """Float32 [n, ...] of all images in their order, or None where they do not fit into REMEMBERED."""
+    if 4 * len(images) * math.prod(base.output_shape[1:]) > REMEMBERED:
+        return None
+    base.compile(None, jit_compile=_jit())
+    batches = PlainBatches(images, BASE_BATCH, material.classes)
+    with own_errors(batches):
+        return np.asarray(base.predict(batches, verbose=0), np.float32)
+
+
+def compile_model(model: keras.Model, config: Train, optimizer: Any) -> None:
+    """Cross-entropy on logits, and top-1."""
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.label_smoothing)
+    accuracy = keras.metrics.CategoricalAccuracy(name="top1")
+    model.compile(optimizer, loss, metrics=[accuracy], jit_compile=_jit())
+
+
+def _jit() -> bool | str:
+    """XLA takes minutes to compile a MobileNet for a CPU; the other backends know best."""
+    return False if keras.backend.backend() == "tensorflow" else "auto"
