@@ -67,11 +67,10 @@ def _quantize(converter: Any, images: np.ndarray | None) -> None:
 
 
 def calibration(images: np.ndarray) -> Calibration:
-    def each() -> Iterator[np.ndarray]:
-        return iter(images[:, None])
+    def each() -> Iterator[tuple[np.ndarray]]:
+        return ((image[None],) for image in images)
 
-    ends = (np.full((1, SIZE, SIZE, 3), -1, np.float32), np.full((1, SIZE, SIZE, 3), 1, np.float32))
-    return Calibration(each, ends)
+    return Calibration(each, tuple((np.full((1, SIZE, SIZE, 3), end, np.float32),) for end in (-1, 1)))
 
 
 def run(content: bytes, images: np.ndarray) -> np.ndarray:

@@ -56,13 +56,15 @@ class Normalization(Frozen):
 class Card(Frozen):
     """What a .tflite file expects, says and is made of (docs/contracts.md, "Card").
 
-    `preprocessing` is what the caller does before feeding the file. For `io` uint8 and int8 that is geometry only: the
-    normalization is then inside the graph and stands in `normalization_in_graph`.
+    `preprocessing` is what the caller does before feeding the file, None where it takes no image. For `io` uint8 and
+    int8 that is geometry only: the normalization is then inside the graph and stands in `normalization_in_graph`.
+    `labels` are empty where the file is no classifier or nobody named its classes; `params` and `macs` are None where
+    they could not be counted.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    schema_version: Literal[1] = Field(default=1, alias="schema")
+    schema_version: Literal[2] = Field(default=2, alias="schema")
     edgekit: str
     model: str
     variant: Variant
@@ -72,14 +74,14 @@ class Card(Frozen):
     size_bytes: int
     model_bytes: int
     gzip_bytes: int
-    input: TensorSpec
-    output: TensorSpec
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
     output_meaning: Literal["probabilities", "raw"]
-    preprocessing: Preprocess
+    preprocessing: Preprocess | None
     normalization_in_graph: Normalization | None = None
     labels: tuple[str, ...]
-    params: int
-    macs: int
+    params: int | None
+    macs: int | None
     recipe: dict[str, Any]
     seed: int
     data: dict[str, Any]

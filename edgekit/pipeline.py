@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from edgekit import __version__
 from edgekit.artifact import Artifact, Variant, load_artifact, sha256_of, write_json, write_text
+from edgekit.data.arrays import ArrayData, load_arrays
 from edgekit.data.dataset import Dataset, load_data
-from edgekit.errors import CheckFailed
-from edgekit.models.backend import import_keras, require_training
-from edgekit.models.zoo import build, find
-from edgekit.preprocess import Preprocess, preset
+from edgekit.errors import CheckFailed, UsageError
+from edgekit.models.backend import require_training
 from edgekit.progress import Progress, Reporter, silent
 from edgekit.recipe import FLAGS, Recipe, load_recipe
 from edgekit.results import describe, failures, variant_rows, write_cards, write_results
 from edgekit.run import Made, Run, now, open_run
+from edgekit.subject import Subject, subject_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,42 +71,56 @@ def compress(
     elif fields:
         raise TypeError("give a Recipe or fields to change in one, not both")
     require_training("Compressing")
-    dataset = load_data(
-        recipe.data.source,
-        preprocess=_preprocess(recipe),
-        calibration_images=recipe.data.calibration_images,
+    subject = subject_of(recipe)
+    data = _data(recipe, subject, progress)
+    folder = Path(out) if out else RUNS / _folder_name(recipe, subject, data)
+    with open_run(folder) as run:
+        return _Job(run, recipe, subject, data, progress).finish()
+
+
+def _data(recipe: Recipe, subject: Subject, progress: Reporter) -> Dataset | ArrayData:
+    """Images where the model takes one; else, or where asked for, arrays as the model takes them."""
+    wanted, given = recipe.data, recipe.data.calibration
+    preprocess = None if given and given.endswith(".npz") else subject.preprocess()
+    if preprocess is None:
+        if recipe.train.epochs or wanted.source or given is None:
+            raise UsageError(
+                f"{recipe.model.name} is not given images: it is neither trained nor evaluated here.",
+                "Give --calibration FILE.npz with an array for each of its inputs, and neither --data nor --epochs.",
+            )
+        return load_arrays(given, subject.inputs(), calibration_samples=wanted.calibration_images)
+    return load_data(
+        wanted.source,
+        preprocess=preprocess,
+        calibration_images=wanted.calibration_images,
+        calibration=given,
+        classes=subject.classes,
+        training=recipe.train.epochs > 0,
         seed=recipe.seed,
         progress=progress,
     )
-    folder = Path(out) if out else RUNS / _folder_name(recipe, dataset)
-    with open_run(folder) as run:
-        return _Job(run, recipe, dataset, progress).finish()
 
 
-def _preprocess(recipe: Recipe) -> Preprocess:
-    """The recipe's own, or the preset that the model was made for; at the recipe's image size."""
-    height, width = recipe.image_size
-    wanted = recipe.data.preprocess or find(recipe.model.name)[1].preprocess
-    if isinstance(wanted, Preprocess):
-        return wanted
-    return preset(wanted, height, width)
-
-
-def _folder_name(recipe: Recipe, dataset: Dataset) -> str:
-    model = find(recipe.model.name)[0]
-    digest = hashlib.sha256((recipe.sha256() + dataset.sha256).encode()).hexdigest()
-    return f"{model}-{Path(dataset.name).stem}-{digest[:8]}"
+def _folder_name(recipe: Recipe, subject: Subject, data: Dataset | ArrayData) -> str:
+    """Only what is not of the zoo, or calibrates apart, adds to the hash of the recipe and the data."""
+    parts = [recipe.sha256(), data.sha256]
+    parts += [subject.identity()[name] for name in sorted(subject.identity()) if name.endswith("_sha256")]
+    parts += [data.calibration_sha256] if recipe.data.calibration and isinstance(data, Dataset) else []
+    digest = hashlib.sha256("".join(parts).encode()).hexdigest()
+    return f"{subject.name}-{Path(data.name).stem}-{digest[:8]}"
 
 
 class _Job:
-    """One recipe on one data set in one run directory."""
+    """One recipe on its model and its data in one run directory."""
 
-    def __init__(self, run: Run, recipe: Recipe, dataset: Dataset, progress: Reporter) -> None:
+    def __init__(
+        self, run: Run, recipe: Recipe, subject: Subject, data: Dataset | ArrayData, progress: Reporter
+    ) -> None:
         self.run = run
         self.recipe = recipe
-        self.dataset = dataset
+        self.subject = subject
+        self.data = data
         self.progress = progress
-        self.model_name = find(recipe.model.name)[0]
         self._model: Any = None
         # float32 is what every other variant is judged against, so it is always made.
         self.variants: tuple[Variant, ...] = tuple(dict.fromkeys(("float32", *recipe.variants)))
@@ -116,20 +130,20 @@ class _Job:
         trained = self._train()
         exported = {variant: self._export(variant) for variant in self.variants}
         files = {variant: self.run.file(made["file"]) for variant, made in exported.items()}
-        evaluated = {variant: self._evaluate(variant, path) for variant, path in files.items()}
+        evaluated = {variant: self._evaluate(variant, path) for variant, path in files.items() if self._labelled}
         measured = self._bench(files)
         rows, choice = variant_rows(exported, evaluated, measured, self.recipe.budget, self.run.folder)
         results = {
             **self._record(started, now(), choice.chosen and exported[choice.chosen]["file"]),
             "recipe": self.recipe.model_dump(mode="json"),
             "versions": exported["float32"]["card"]["versions"],
-            "dataset": describe(self.dataset),
+            "dataset": describe(self.data),
             "training": trained,
             "variants": rows,
             "latency": measured,
             "failures": failures(rows, choice),
         }
-        write_cards(self.run, exported, rows)
+        write_cards(self.run, self.recipe, exported, rows)
         self._tell("report", 0, "")
         write_results(self.run, results)
         write_json(self.run.file("run.json"), {key: results[key] for key in self._record("", None, None)})
@@ -146,10 +160,10 @@ class _Job:
         return {
             "schema": 1,
             "edgekit": __version__,
-            "model": self.model_name,
-            "data": self.dataset.name,
+            "model": self.subject.name,
+            "data": self.data.name,
             "recipe_sha256": self.recipe.sha256(),
-            "data_sha256": self.dataset.sha256,
+            "data_sha256": self.data.sha256,
             "started": started,
             "finished": finished,
             "chosen": chosen,
@@ -157,63 +171,68 @@ class _Job:
 
     # ---- stages -------------------------------------------------------------------------------------------------
 
+    @property
+    def _labelled(self) -> bool:
+        return bool(self.data.class_names)
+
     def _made_from(self) -> dict[str, Any]:
         """What decides the weights: a change of any of it trains again."""
         recipe = self.recipe
+        preprocess = self.data.preprocess.model_dump(mode="json") if isinstance(self.data, Dataset) else None
         return {
-            "model": recipe.model.model_dump(mode="json"),
-            "preprocess": self.dataset.preprocess.model_dump(mode="json"),
-            "data": self.dataset.sha256,
+            **self.subject.identity(),
+            "preprocess": preprocess,
+            "data": self.data.sha256,
             "train": recipe.train.model_dump(mode="json"),
             "seed": recipe.seed,
         }
 
     def _train(self) -> Made:
-        def work(state: Path) -> tuple[list[Path], Made]:
-            self._model = self._untrained()
-            from edgekit.training.fit import train
+        if not self.recipe.train.epochs:
+            return {"history": [], "best_epoch": 0, "seconds": 0.0, "advice": []}
+        return self.run.stage("train", self._made_from(), self._training)
 
-            trained = train(
-                self._model,
-                self.dataset,
-                self.recipe.train,
-                state_dir=state,
-                seed=self.recipe.seed,
-                progress=self.progress,
-            )
-            weights = state / WEIGHTS
-            whole = weights.with_name(f".{WEIGHTS}")  # Keras insists on the ending
-            self._model.save_weights(whole)
-            whole.replace(weights)
-            return [weights], {
-                "history": trained.history.to_dict("records"),
-                "best_epoch": trained.best_epoch,
-                "seconds": trained.seconds,
-                "advice": list(trained.advice),
-            }
+    def _training(self, state: Path) -> tuple[list[Path], Made]:
+        from edgekit.training.fit import train
 
-        return self.run.stage("train", self._made_from(), work)
-
-    def _untrained(self) -> Any:
-        import_keras("Training").utils.set_random_seed(self.recipe.seed)
-        wanted, feed = self.recipe.model, self.dataset.preprocess
-        return build(
-            wanted.name,
-            classes=len(self.dataset.class_names),
-            input_shape=(feed.height, feed.width, 3),
-            alpha=wanted.alpha,
-            dropout=wanted.dropout,
+        assert isinstance(self.data, Dataset)  # arrays are not trained on, `_data` says so
+        self._model = self.subject.build(self.data.class_names)
+        trained = train(
+            self._model,
+            self.data,
+            self.recipe.train,
+            state_dir=state,
+            seed=self.recipe.seed,
+            progress=self.progress,
         )
+        weights = state / WEIGHTS
+        whole = weights.with_name(f".{WEIGHTS}")  # Keras insists on the ending
+        self._model.save_weights(whole)
+        whole.replace(weights)
+        return [weights], {
+            "history": trained.history.to_dict("records"),
+            "best_epoch": trained.best_epoch,
+            "seconds": trained.seconds,
+            "advice": list(trained.advice),
+        }
 
     @functools.cached_property
     def _exporter(self) -> Any:
         """Made when the first variant is exported; a run whose files are all there needs no TensorFlow."""
-        from edgekit.exporting.export import Exporter
+        from edgekit.exporting.export import Exporter, gives_probabilities
 
         if self._model is None:
-            self._model = self._untrained()
-            self._model.load_weights(self.run.file("stages", "train", WEIGHTS))
-        return Exporter(self._model, self.dataset, name=self.model_name, limits=self.recipe.verify)
+            self._model = self.subject.build(self.data.class_names)
+            if self.recipe.train.epochs:
+                self._model.load_weights(self.run.file("stages", "train", WEIGHTS))
+        return Exporter(
+            self._model,
+            self.data,
+            name=self.subject.name,
+            limits=self.recipe.verify,
+            softmax=self.subject.softmax(),
+            classifier=self._labelled or gives_probabilities(self._model),
+        )
 
     def _export(self, variant: Variant) -> Made:
         io = self.recipe.io if variant == "int8" else "float32"
@@ -233,6 +252,7 @@ class _Job:
             "variant": variant,
             "io": io,
             "calibration": self.recipe.data.calibration_images,
+            **({"calibrated_on": self.data.calibration_sha256} if isinstance(self.data, Dataset) else {}),
             "verify": self.recipe.verify.model_dump(mode="json"),
         }
         return self.run.stage(f"export-{variant}", inputs, work)
@@ -242,12 +262,13 @@ class _Job:
             from edgekit.evaluation.evaluate import evaluate
 
             self._tell("evaluate", self.variants.index(variant), variant)
-            found = evaluate(path, self.dataset.test, load_artifact(path).card.preprocessing)  # type: ignore[union-attr]
+            assert isinstance(self.data, Dataset)
+            found = evaluate(path, self.data.test, load_artifact(path).card.preprocessing)  # type: ignore[union-attr]
             rows = self.run.file("results", f"evaluation_{variant}.csv")
             write_text(rows, found.to_frame().to_csv(index=False, lineterminator="\n"))
             return [rows], {**found.summary(), "rows": rows.relative_to(self.run.folder).as_posix()}
 
-        inputs = {"file": sha256_of(path.read_bytes()), "data": self.dataset.sha256}
+        inputs = {"file": sha256_of(path.read_bytes()), "data": self.data.sha256}
         return self.run.stage(f"evaluate-{variant}", inputs, work)
 
     def _bench(self, files: Mapping[Variant, Path]) -> Made:

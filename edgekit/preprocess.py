@@ -17,8 +17,8 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class Preprocess(BaseModel):
-    """decode -> RGB -> crop -> resize to (height, width) -> channel order -> (x - mean) / std, float32.
+class Preparation(BaseModel):
+    """decode -> RGB -> crop -> resize -> channel order -> (x - mean) / std, float32; to whatever size.
 
     `mean` and `std` are three values each, in the channel order of `channels`, on the 0..255 scale.
     Resize filters are Pillow's; `antialias` widens the filter's support when shrinking (Pillow's own behaviour), off
@@ -27,8 +27,6 @@ class Preprocess(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
 
-    height: Annotated[int, Field(ge=1, le=8192)]
-    width: Annotated[int, Field(ge=1, le=8192)]
     channels: Literal["rgb", "bgr"] = "rgb"
     resize: Literal["bilinear", "bicubic", "area", "nearest"] = "bilinear"
     antialias: bool = True
@@ -36,27 +34,44 @@ class Preprocess(BaseModel):
     mean: tuple[Finite, Finite, Finite] = (0.0, 0.0, 0.0)
     std: tuple[Positive, Positive, Positive] = (1.0, 1.0, 1.0)
 
+    def to(self, height: int, width: int) -> Preprocess:
+        """The same at a size in pixels."""
+        return Preprocess.model_validate({**self.model_dump(), "height": height, "width": width})
+
+
+class Preprocess(Preparation):
+    """A preparation to (height, width) pixels: all that a caller has to know to feed a model."""
+
+    height: Annotated[int, Field(ge=1, le=8192)]
+    width: Annotated[int, Field(ge=1, le=8192)]
+
     def raw_pixels(self) -> Preprocess:
         """The same geometry and channel order, without the normalization: what a uint8 or int8 file expects."""
         return self.model_copy(update={"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)})
 
 
 # Source: keras.applications.imagenet_utils.preprocess_input ("tf", "caffe", "torch" modes); ImageNet mean and
-# standard deviation as published with torchvision.
+# standard deviation as published with torchvision; "lite" is EfficientNet-Lite's (tensorflow/tpu, efficientnet/lite).
 PRESETS: dict[str, dict[str, object]] = {
     "raw": {},
     "unit": {"std": (255.0, 255.0, 255.0)},
     "tf": {"mean": (127.5, 127.5, 127.5), "std": (127.5, 127.5, 127.5)},
     "caffe": {"mean": (103.939, 116.779, 123.68), "channels": "bgr"},
     "imagenet": {"mean": (123.675, 116.28, 103.53), "std": (58.395, 57.12, 57.375)},
+    "lite": {"mean": (127.0,) * 3, "std": (128.0,) * 3, "resize": "bicubic", "crop": "center"},
 }
 
 
 def preset(name: str, height: int, width: int) -> Preprocess:
     """The named preset at a size in pixels. Raises BadInput for an unknown name."""
+    return preparation(name).to(height, width)
+
+
+def preparation(name: str) -> Preparation:
+    """The named preset, to whatever size. Raises BadInput for an unknown name."""
     if name not in PRESETS:
         raise unknown("preprocessing preset", name, PRESETS)
-    return Preprocess.model_validate({"height": height, "width": width, **PRESETS[name]})
+    return Preparation.model_validate(PRESETS[name])
 
 
 def load_block(path: Path) -> Preprocess:

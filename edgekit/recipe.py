@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,19 +20,23 @@ from pydantic import BaseModel, Field, ValidationError
 
 from edgekit.artifact import Frozen, Io, Variant
 from edgekit.errors import BadInput, UsageError, unknown
-from edgekit.preprocess import Preprocess
+from edgekit.preprocess import Preparation, Preprocess
 from edgekit.train_config import Train
 
 SUFFIX = ".yaml"
+MODEL_SUFFIXES = (".keras", ".h5", ".hdf5", ".tflite")
 Size = Annotated[int, Field(ge=1, le=8192)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Above0 = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Model(Frozen):
-    """Which network. `edgekit models` lists the names."""
+    """Which network: a name that `edgekit models` lists, keras:NAME, or a file or folder of the user's own."""
 
     name: str = "mobilenet"
+    weights: str | None = Field(None, description="imagenet, or a file of weights; None is random, or the file's own")
+    custom: str | None = Field(None, description="a Python file with the layers that the user's own model needs")
+    new_head: bool = Field(False, description="replace the last layers of the user's own model by ones for the data")
     alpha: Above0 | None = Field(None, description="width multiplier; None is the family's own")
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
@@ -39,12 +44,24 @@ class Model(Frozen):
 class Data(Frozen):
     """Which images, and what is done to them before the model sees them."""
 
-    source: str = Field(
-        "digits", description="digits, cifar10, cifar100, mnist, fashion_mnist, a folder or a .npz file"
+    source: str | None = Field(
+        "digits",
+        description="labelled images: digits, cifar10, cifar100, mnist, fashion_mnist, a folder or a .npz file; "
+        "None: there are none",
     )
-    image_size: Size | tuple[Size, Size] = Field(32, description="pixels; one number, or [height, width]")
-    preprocess: str | Preprocess | None = Field(None, description="a preset or a block; None is the model's own")
+    image_size: Size | tuple[Size, Size] | None = Field(
+        None,
+        description="pixels; one number, or [height, width]. None is the size of the user's own model, for pretrained "
+        "weights the published one, and else 32",
+    )
+    preprocess: str | Preparation | Preprocess | None = Field(
+        None, description="a preset or a block; None is the model's own"
+    )
+    calibration: str | None = Field(
+        None, description="a folder of images without labels, or a .npz file with an array an input of the model"
+    )
     calibration_images: Annotated[int, Field(ge=1, le=100_000)] = 100
+    labels: str | None = Field(None, description="a text file: the classes of the user's own model, one a line")
 
 
 class Budget(Frozen):
@@ -92,8 +109,8 @@ class Recipe(Frozen):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
     @property
-    def image_size(self) -> tuple[int, int]:
-        """(height, width) in pixels."""
+    def image_size(self) -> tuple[int, int] | None:
+        """(height, width) in pixels, where the recipe says."""
         size = self.data.image_size
         return (size, size) if isinstance(size, int) else size
 
@@ -111,9 +128,19 @@ class Recipe(Frozen):
 FLAGS = {
     "model": "model.name",
     "alpha": "model.alpha",
+    "weights": "model.weights",
+    "custom": "model.custom",
     "data": "data.source",
+    "labels": "data.labels",
     "image_size": "data.image_size",
     "preprocess": "data.preprocess",
+    "mean": "data.preprocess.mean",
+    "std": "data.preprocess.std",
+    "channels": "data.preprocess.channels",
+    "resize": "data.preprocess.resize",
+    "antialias": "data.preprocess.antialias",
+    "crop": "data.preprocess.crop",
+    "calibration": "data.calibration",
     "calibration_images": "data.calibration_images",
     "epochs": "train.epochs",
     "batch_size": "train.batch_size",
@@ -129,16 +156,33 @@ FLAGS = {
     "seed": "seed",
 }
 
-# The recipe a model is compressed with when none is named.
+# How a model's name begins -> the recipe it is compressed with when none is named; the first row that fits.
 DEFAULT_RECIPES = {
-    "mobilenet": "mobilenet-int8",
-    "mobilenet_v1": "mobilenet-int8",
-    "mobilenet_v2": "mobilenet-int8",
+    "mobilenet_v3": "mobilenet-v3-int8",
+    "efficientnet_lite": "efficientnet-lite-int8",
+    "efficientnet": "efficientnet-int8",
     "resnet": "resnet-int8",
-    "resnet8": "resnet-int8",
-    "resnet20": "resnet-int8",
 }
 DEFAULT = "mobilenet-int8"
+OWN = "own-model-int8"
+
+
+PRETRAINED = "efficientnet-lite-int8"
+FINE_TUNES = {PRETRAINED, "efficientnet-int8", "mobilenet-v3-int8"}  # the others train from random weights
+
+
+def default_recipe(model: str | None, weights: str | None = None) -> str:
+    """The name of the recipe for a model, and pretrained weights, that are given without one."""
+    if model is not None and is_path(model):
+        return OWN
+    rows = {begin: recipe for begin, recipe in DEFAULT_RECIPES.items() if weights is None or recipe in FINE_TUNES}
+    usual = DEFAULT if weights is None else PRETRAINED
+    return next((recipe for begin, recipe in rows.items() if (model or "").startswith(begin)), usual)
+
+
+def is_path(model: str) -> bool:
+    """Whether `model.name` is the user's own file or folder and no name of the zoo: it has a separator or a suffix."""
+    return os.sep in model or "/" in model or Path(model).suffix.lower() in MODEL_SUFFIXES
 
 
 def shipped_recipes() -> dict[str, Path]:
@@ -156,7 +200,7 @@ def load_recipe(source: str | Path | None = None, overrides: Mapping[str, Any] |
     """
     overrides = dict(overrides or {})
     if source is None:
-        source = DEFAULT_RECIPES.get(str(overrides.get("model.name")), DEFAULT)
+        source = default_recipe(*(_text(overrides.get(field)) for field in ("model.name", "model.weights")))
     path = find_recipe(source)
     try:
         text = path.read_text(encoding="utf-8")
@@ -185,6 +229,9 @@ def parse_set(assignments: Iterable[str]) -> dict[str, Any]:
                 f"--set {field}: {value!r} is not a YAML value.", "Quote it: --set 'field=value'"
             ) from None
     return parsed
+
+
+UNION_MEMBERS = {"Preparation", "Preprocess"}  # pydantic puts the one it tried into a field's path
 
 
 class _Loader(yaml.SafeLoader):
@@ -255,6 +302,10 @@ def _put(values: dict[str, Any], field: str, value: Any) -> None:
     values[last] = value
 
 
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
 def _validate(values: dict[str, Any], lines: Lines, path: Path) -> Recipe:
     try:
         # JSON is pydantic's strict mode that still takes a list for a tuple.
@@ -262,7 +313,7 @@ def _validate(values: dict[str, Any], lines: Lines, path: Path) -> Recipe:
     except ValidationError as error:
         # Of several complaints about one field (a union lists one each), the deepest knows most.
         first = max(error.errors(), key=lambda e: (e["type"] == "extra_forbidden", len(e["loc"])))
-        place = tuple(str(part) for part in first["loc"])
+        place = tuple(str(part) for part in first["loc"] if part not in UNION_MEMBERS)
         raise _complaint(first, place, lines, path) from None
 
 

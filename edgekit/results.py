@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.artifact import Card, Variant, card_path, write_json, write_text
+from edgekit.data.arrays import ArrayData
 from edgekit.data.dataset import Dataset
 from edgekit.errors import EdgekitWarning, MissingExtra
 from edgekit.evaluation.gate import Candidate, Choice, choose, drop_points
 from edgekit.evaluation.metrics import agreement
-from edgekit.recipe import Budget
+from edgekit.recipe import Budget, Recipe
 from edgekit.run import Made, Run, now
 
 if TYPE_CHECKING:
@@ -26,31 +27,39 @@ def variant_rows(
     exported: Mapping[Variant, Made], evaluated: Mapping[Variant, Made], measured: Made, budget: Budget, folder: Path
 ) -> tuple[list[dict[str, Any]], Choice]:
     """One row a variant, in order, the first being the reference; and the choice among them."""
-    candidates = [
-        _candidate(variant, exported[variant], evaluated[variant], measured[variant][0]) for variant in exported
-    ]
+    candidates = [_candidate(name, made, evaluated.get(name), measured[name][0]) for name, made in exported.items()]
     choice = choose(candidates, budget)
     predictions = {variant: _predictions(folder / found["rows"]) for variant, found in evaluated.items()}
-    reference = predictions[candidates[0].variant]
     rows = []
     for one in candidates:
-        made, found, speed = exported[one.variant], evaluated[one.variant], measured[one.variant][0]
+        made, found, speed = exported[one.variant], evaluated.get(one.variant), measured[one.variant][0]
         card = made["card"]
         rows.append({
             "variant": one.variant,
             "file": made["file"],
             **{name: card[name] for name in ("io", "sha256", "size_bytes", "model_bytes", "gzip_bytes",
-                                             "params", "macs")},
-            "top1": found["top1"],
-            "top5": found["top5"],
+                                             "params", "macs", "inputs", "outputs", "output_meaning")},
+            "top1": found and found["top1"],
+            "top5": found and found["top5"],
             "drop_points": drop_points(one, candidates[0]),
-            "agreement": agreement(reference, predictions[one.variant]).to_json(),
+            "agreement": _agreement(one.variant, candidates[0].variant, predictions, made["parity"]),
             **{name: speed[name] for name in ("latency_ms", "heap_bytes", "peak_bytes", "verdict", "doubts")},
             "parity": made["parity"],
             "violations": list(choice.violations[one.variant]),
             "chosen": one.variant == choice.chosen,
         })  # fmt: skip
     return rows, choice
+
+
+def _agreement(
+    variant: Variant, reference: Variant, predictions: Mapping[Variant, Any], parity: Made
+) -> dict[str, Any] | None:
+    """With the reference on the test images; without labels with the model itself, on the held-out images."""
+    if predictions:
+        return agreement(predictions[reference], predictions[variant]).to_json()
+    if parity["agreement"] is None:
+        return None
+    return {"value": parity["agreement"], "n": parity["n"], "ci95": parity["ci95"]}
 
 
 def failures(rows: list[dict[str, Any]], choice: Choice) -> list[str]:
@@ -66,25 +75,35 @@ def failures(rows: list[dict[str, Any]], choice: Choice) -> list[str]:
     return found
 
 
-def describe(dataset: Dataset) -> dict[str, Any]:
+def describe(dataset: Dataset | ArrayData) -> dict[str, Any]:
     """The data set: classes, how many images of each in which split, what could not be read."""
+    if isinstance(dataset, ArrayData):
+        sizes = {"calibration": len(dataset.calibration[0]), "held_out": len(dataset.held_out[0])}
+        return {"name": dataset.name, "sha256": dataset.sha256, "class_names": [], "class_counts": {}, "sizes": sizes,
+                "damaged": [], "preprocess": None}  # fmt: skip
     counts: pd.DataFrame = dataset.class_counts()
+    splits = (dataset.train, dataset.val, dataset.test, dataset.calibration)
     return {
         "name": dataset.name,
         "sha256": dataset.sha256,
         "class_names": list(dataset.class_names),
         "class_counts": {split: [int(n) for n in counts[split]] for split in counts.columns},
+        "sizes": {name: len(split) for name, split in zip((*counts.columns, "calibration"), splits, strict=True)},
         "damaged": [{"name": one.name, "reason": one.reason} for one in dataset.damaged],
         "preprocess": dataset.preprocess.model_dump(mode="json"),
     }
 
 
-def write_cards(run: Run, exported: Mapping[Variant, Made], rows: list[dict[str, Any]]) -> None:
-    """Adds what was measured to each card; figures and dates live there and never in the .tflite."""
+def write_cards(run: Run, recipe: Recipe, exported: Mapping[Variant, Made], rows: list[dict[str, Any]]) -> None:
+    """Adds what was measured to each card, and the recipe of this run, whose budget may be another than at export.
+
+    Figures and dates live there and never in the .tflite.
+    """
     for row in rows:
         card = Card.model_validate(exported[row["variant"]]["card"])
         metrics = {name: row[name] for name in CARD_METRICS}
-        dated = card.model_copy(update={"metrics": metrics, "created": now()})
+        resolved = recipe.model_dump(mode="json")
+        dated = card.model_copy(update={"metrics": metrics, "recipe": resolved, "created": now()})
         write_json(card_path(run.file(row["file"])), dated.model_dump(mode="json", by_alias=True))
 
 
@@ -103,11 +122,11 @@ def write_results(run: Run, results: Mapping[str, Any]) -> None:
         warnings.warn(f"report.html was not written: {missing}", EdgekitWarning, stacklevel=2)
 
 
-def _candidate(variant: Variant, made: Made, found: Made, speed: Made) -> Candidate:
+def _candidate(variant: Variant, made: Made, found: Made | None, speed: Made) -> Candidate:
     return Candidate(
         variant=variant,
         verified=made["parity"]["verified"],
-        top1=found["top1"]["value"],
+        top1=None if found is None else found["top1"]["value"],
         latency_ms=speed["latency_ms"]["median"],
         latency_ci95=tuple(speed["latency_ms"]["ci95"]),
         size_bytes=made["card"]["size_bytes"],

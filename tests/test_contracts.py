@@ -48,11 +48,11 @@ def test_variants() -> None:
 
 
 def test_presets() -> None:
-    for name, mean, std, channels in rows(section("Preprocessing block").split("Presets:")[1]):
+    for name, mean, std, *rest in rows(section("Preprocessing block").split("Presets:")[1]):
         made = preset(name, 8, 8)
         assert [float(v) for v in mean.split(",")] in ([*map(float, made.mean)], [made.mean[0]]), name
         assert [float(v) for v in std.split(",")] in ([*map(float, made.std)], [made.std[0]]), name
-        assert made.channels == channels
+        assert [made.channels, made.resize, made.crop] == rest
     assert {row[0] for row in rows(section("Preprocessing block").split("Presets:")[1])} == set(PRESETS)
 
 

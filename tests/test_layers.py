@@ -20,7 +20,7 @@ LEVELS = {
     "training": 2, "evaluation": 2,
     "exporting": 3,
     "measurement": 5, "report": 5,
-    "run": 6.0, "results": 6.1, "pipeline": 6.2,
+    "subject": 6.0, "run": 6.0, "results": 6.1, "pipeline": 6.2,
     "cli": 7,
 }  # fmt: skip
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "_shipped" not in path.parts)

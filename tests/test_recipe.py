@@ -5,8 +5,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekit.errors import BadInput, UsageError
-from edgekit.models.zoo import find
-from edgekit.recipe import DEFAULT_RECIPES, FLAGS, Recipe, load_recipe, parse_set, shipped_recipes
+from edgekit.models.zoo import ZOO, find
+from edgekit.preprocess import Preparation
+from edgekit.recipe import (
+    DEFAULT,
+    DEFAULT_RECIPES,
+    FLAGS,
+    OWN,
+    PRETRAINED,
+    Data,
+    Recipe,
+    default_recipe,
+    load_recipe,
+    parse_set,
+    shipped_recipes,
+)
 
 
 @pytest.mark.parametrize("name", sorted(shipped_recipes()))
@@ -17,11 +30,13 @@ def test_shipped_recipes_load_describe_themselves_and_name_a_real_model(name: st
 
 
 def test_every_default_recipe_exists_and_suits_its_model() -> None:
-    for model, name in DEFAULT_RECIPES.items():
-        assert (
-            find(load_recipe(None, {"model.name": model}).model.name)[1].family
-            == find(load_recipe(name).model.name)[1].family
-        )
+    for full, row in ZOO.items():
+        alone = default_recipe(full)
+        assert find(load_recipe(alone).model.name)[1].family == row.family or alone in (DEFAULT, "resnet-int8"), full
+        assert load_recipe(None, {"model.name": full}).model.name == full
+        assert load_recipe(default_recipe(full, "imagenet")).train.fine_tune is not None
+    assert {default_recipe(name) for name in ("my.keras", "models/mine", "a.h5")} == {OWN}
+    assert set(DEFAULT_RECIPES.values()) | {DEFAULT, OWN, PRETRAINED} <= set(shipped_recipes())
 
 
 def test_a_recipe_states_only_what_differs(tmp_path: Path) -> None:
@@ -96,7 +111,7 @@ def test_set_reads_values_as_yaml() -> None:
 
 
 def test_every_flag_names_a_field_of_the_recipe() -> None:
-    values = Recipe().model_dump()
+    values = Recipe(data=Data(preprocess=Preparation())).model_dump()
     for field in FLAGS.values():
         inner = values
         for part in field.split("."):

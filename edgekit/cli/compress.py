@@ -9,15 +9,28 @@ import click
 
 from edgekit.cli.bar import reporter
 from edgekit.cli.outcome import Outcome, shared_options
+from edgekit.cli.preprocessing import PREPROCESSING, preparation_given, preprocessing_options
 
 
 @click.command("compress")
 @click.option("--recipe", metavar="NAME|FILE", help="A recipe (`edgekit recipes`); the default goes with the model.")
-@click.option("--model", metavar="NAME", help="mobilenet, resnet, ...: `edgekit models` lists them.")
+@click.option(
+    "--model",
+    metavar="NAME|FILE",
+    help="A name `edgekit models` lists, keras:NAME, or your own .keras, .h5 or SavedModel.",
+)
 @click.option("--alpha", type=float, help="Width multiplier of the MobileNets.")
+@click.option("--weights", metavar="imagenet|FILE", help="Pretrained weights; default: random ones, or the file's own.")
+@click.option("--custom", metavar="FILE.py", help="Layers that your own model needs; the file is executed.")
 @click.option("--data", metavar="SOURCE", help="digits (default), cifar10, mnist, a folder of class folders, a .npz.")
+@click.option("--labels", metavar="FILE", help="The classes of your own model in the order of its outputs, one a line.")
 @click.option("--image-size", type=int, metavar="PIXELS", help="Height and width the model takes.")
-@click.option("--preprocess", metavar="PRESET|FILE", help="raw, unit, tf, caffe, imagenet, or a JSON block.")
+@preprocessing_options
+@click.option(
+    "--calibration",
+    metavar="DIR|FILE.npz",
+    help="Images without labels to observe int8 ranges on; for a model that takes no RGB image, an array an input.",
+)
 @click.option("--calibration-images", type=int, metavar="N", help="Images that int8 ranges are observed on.")
 @click.option("--epochs", type=int)
 @click.option("--batch-size", type=int)
@@ -40,6 +53,7 @@ def command(recipe: str | None, assignments: tuple[str, ...], out: Path | None, 
     \b
     edgekit compress --model mobilenet
     edgekit compress --model resnet8 --data photos/ --epochs 20
+    edgekit compress --model my.keras --calibration photos/ --preprocess unit
     edgekit compress --recipe all-variants --max-size-mb 0.7
 
     The same command continues a run that was interrupted and repeats nothing that is done. Exit code 1: the files are
@@ -50,7 +64,9 @@ def command(recipe: str | None, assignments: tuple[str, ...], out: Path | None, 
     from edgekit.recipe import FLAGS, load_recipe, parse_set
     from edgekit.report.tables import text_report
 
+    look = preparation_given({name: flags.pop(name) for name in PREPROCESSING})
     fields = {FLAGS[name]: _value(name, value) for name, value in flags.items() if value is not None}
+    fields |= {} if look is None else {FLAGS["preprocess"]: look}
     resolved = load_recipe(recipe, {**fields, **parse_set(assignments)})
     with reporter() as progress:
         done = compress(resolved, out=out, progress=progress)
@@ -63,13 +79,9 @@ def command(recipe: str | None, assignments: tuple[str, ...], out: Path | None, 
 
 
 def _value(name: str, value: Any) -> Any:
-    """Comma lists become lists; a preprocessing file becomes its block."""
+    """Comma lists become lists."""
     if name == "variants":
         return value.split(",")
     if name == "threads":
         return [int(number) if number.isdigit() else number for number in value.split(",")]
-    if name == "preprocess" and value.endswith(".json"):
-        from edgekit.preprocess import load_block
-
-        return load_block(Path(value)).model_dump(mode="json")
     return value

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.data.calibration import choose
+from edgekit.data.classes import Classes
 from edgekit.data.divide import divide
-from edgekit.data.folder import HELD_OUT, read_folder
+from edgekit.data.folder import HELD_OUT, read_flat, read_folder
 from edgekit.data.npz import read_npz
 from edgekit.data.sources import BUILT_IN, Source
 from edgekit.data.split import Damaged, Split
-from edgekit.errors import BadInput, EdgekitError, EdgekitWarning, unknown
+from edgekit.errors import BadInput, EdgekitError, EdgekitWarning, UsageError, unknown
 from edgekit.preprocess import Preprocess
 from edgekit.progress import Reporter, silent
 
@@ -30,14 +31,16 @@ __all__ = ["Damaged", "Dataset", "Split", "load_data", "load_images"]
 
 UNBALANCED = 3.0  # warn when the largest class of train has more than this many times the images of the smallest
 SPLITS = ("train", "val", "test")
+Pool = tuple[Split, tuple[Damaged, ...]]  # the images of a folder to calibrate with, and what of it cannot be read
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """train, val and test are disjoint by decoded pixels; calibration is a part of train.
+    """train, val and test are disjoint by decoded pixels; calibration is a part of train, or of a folder of its own.
 
-    sha256: of the contents (class names, and each image's pixels, label and split), not of file names or order.
-    notes: origin and licence, where they are known.
+    Where nothing is trained, train is the calibration images, and val may be test: nothing is selected on it then.
+    class_names: empty for images without labels. sha256: of the contents (class names, and each image's pixels, label
+    and split), not of file names or order. notes: origin and licence, where they are known.
     """
 
     name: str
@@ -51,57 +54,128 @@ class Dataset:
     damaged: tuple[Damaged, ...] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def calibration_sha256(self) -> str:
+        """Of the pixels of the calibration images, whatever their order."""
+        return hashlib.sha256(b"".join(sorted(self.calibration.hashes.tolist()))).hexdigest()
+
     def class_counts(self) -> pd.DataFrame:
         """Images of each class (rows, in class order) in train, val and test (columns)."""
         import pandas as pd
 
-        columns = {s: np.bincount(getattr(self, s).labels, minlength=len(self.class_names)) for s in SPLITS}
+        classes = len(self.class_names)
+        columns = {s: np.bincount(getattr(self, s).labels, minlength=classes)[:classes] for s in SPLITS}
         return pd.DataFrame(columns, index=pd.Index(self.class_names, name="class"))
 
 
 def load_data(
-    source: str | Path = "digits",
+    source: str | Path | None = "digits",
     *,
     preprocess: Preprocess,
     calibration_images: int = 100,
+    calibration: str | Path | None = None,
+    classes: Classes | None = None,
+    training: bool = True,
     seed: int = 0,
     progress: Reporter = silent,
 ) -> Dataset:
     """A data set by name (digits, cifar10, cifar100, mnist, fashion_mnist), from a folder or from a .npz file.
 
     Splits that are missing are made from the pixels' hashes (see `divide`), the same for every seed.
-    `calibration_images` are taken from train, evenly over the classes; another `seed` draws others.
-    A name wins over a folder of that name: write ./digits for the folder. Raises BadInput, MissingExtra.
+    `calibration_images` are taken from train, evenly over the classes, or from the folder `calibration`, whose images
+    need no labels; another `seed` draws others. `classes` are those of the model, where it has its own: the data may
+    then have fewer, and are matched by name. Without `training` a class may lack images to train on, and with a folder
+    `calibration` all images are test images, or those of test/; without a source there are no labels at all.
+    A name wins over a folder of that name: write ./digits for the folder. Raises BadInput, MissingExtra, UsageError.
     """
-    found = _read(source, preprocess, progress)
-    if "train" not in found.parts and "all" not in found.parts:
-        raise BadInput(f"{source} has no training images.", "Add x_train and y_train.")
-    splits = divide(found.parts)
-    _check(found, splits)
-    _report_balance(splits["train"])
+    pool = None if calibration is None else read_flat(Path(calibration).expanduser(), preprocess, progress)
+    if source is None:
+        return _unlabelled(pool, calibration, calibration_images, preprocess, seed)
+    found = _in_order_of(classes, _read(source, preprocess, progress, held_out=bool(pool) and not training))
+    testing = None if training else pool
+    splits = _to_test_only(found, testing[0], calibration_images, seed) if testing else _divided(found, source)
+    _check(found, splits, training)
+    if training:
+        _report_balance(splits["train"])
     return Dataset(
         name=found.name,
         class_names=found.class_names,
         **splits,
-        calibration=choose(splits["train"], calibration_images, seed),
+        calibration=splits["train"] if testing else _calibration(splits, pool, calibration_images, seed),
         preprocess=preprocess,
         sha256=_digest(found.class_names, splits),
-        damaged=found.damaged,
+        damaged=(*found.damaged, *(pool[1] if pool else ())),
         notes=found.notes,
+    )
+
+
+def _divided(found: Source, source: str | Path) -> dict[str, Split]:
+    if "train" not in found.parts and "all" not in found.parts:
+        raise BadInput(f"{source} has no training images.", "Add x_train and y_train.")
+    return divide(found.parts)
+
+
+def _to_test_only(found: Source, pool: Split, count: int, seed: int) -> dict[str, Split]:
+    """Every image tests, but those that calibrate; the rest of the calibration folder verifies."""
+    used, rest = _drawn(pool, count, seed)
+    test = _without(next(iter(found.parts.values())), used.hashes, "test")
+    return {"train": used, "val": rest if len(rest) else test, "test": test}
+
+
+def _calibration(splits: Mapping[str, Split], pool: Pool | None, count: int, seed: int) -> Split:
+    if pool is None:
+        return choose(splits["train"], count, seed)
+    held_out = np.concatenate([splits[name].hashes for name in HELD_OUT])
+    return choose(_without(pool[0], held_out, "calibration"), count, seed)
+
+
+def _drawn(pool: Split, count: int, seed: int) -> tuple[Split, Split]:
+    """The calibration images of a folder, and the others."""
+    used = choose(pool, count, seed)
+    return used, pool.take(np.flatnonzero(~np.isin(pool.hashes, used.hashes)), "val")
+
+
+def _without(split: Split, hashes: np.ndarray, name: str) -> Split:
+    """The split without the images that are elsewhere too, by pixels; says how many."""
+    double = np.isin(split.hashes, hashes)
+    if double.any():
+        sentence = f"{int(double.sum()):,} of {len(split):,} images are in calibration and to be tested on: left out of"
+        warnings.warn(f"{sentence} {name}.", EdgekitWarning, stacklevel=4)
+    return split.take(np.flatnonzero(~double), name)
+
+
+def _unlabelled(pool: Pool | None, folder: str | Path | None, count: int, preprocess: Preprocess, seed: int) -> Dataset:
+    if pool is None:
+        raise UsageError("There are no images.", "Give --data, or --calibration and a folder of images.")
+    used, rest = _drawn(pool[0], count, seed)
+    if not len(rest):
+        sentence = f"{folder} has no more images than calibrate: the same ones verify."
+        warnings.warn(sentence, EdgekitWarning, stacklevel=3)
+        rest = used
+    return Dataset(
+        name=Path(str(folder)).expanduser().resolve().name,
+        class_names=(),
+        train=used,
+        val=rest,
+        test=rest,
+        calibration=used,
+        preprocess=preprocess,
+        sha256=_digest((), {"calibration": used, "val": rest}),
+        damaged=pool[1],
     )
 
 
 def load_images(
     path: str | Path,
     preprocess: Preprocess,
-    class_names: tuple[str, ...] | None = None,
+    classes: Classes | tuple[str, ...] | None = None,
     trained_on: str | None = None,
     progress: Reporter = silent,
 ) -> Split:
     """Labelled images to evaluate a file on: the test part, else val, else all of them.
 
     A named set gives its test split. `trained_on` is the `Dataset.sha256` of what the file was made from: where it is
-    this very data, the test split made of it then is taken and not the images it was trained on. `class_names` are
+    this very data, the test split made of it then is taken and not the images it was trained on. `classes` are
     the model's, in the order of its outputs: labels are mapped to them by name, and a class the model does not know is
     BadInput. Without them the data's own names count.
     """
@@ -117,7 +191,10 @@ def load_images(
         if names[0] == "all" and trained_on is not None:
             splits = divide(found.parts)
             split = splits["test"] if _digest(found.class_names, splits) == trained_on else split
-    return split if class_names is None else _renamed(split, class_names, str(path), found.counted)
+    if classes is None:
+        return split
+    own = classes if isinstance(classes, Classes) else Classes(tuple(classes))
+    return _renamed(split, own, str(path), found.counted)
 
 
 def _read(source: str | Path, preprocess: Preprocess, progress: Reporter, *, held_out: bool = False) -> Source:
@@ -141,7 +218,7 @@ def _no_source(source: str | Path, path: Path) -> EdgekitError:
     return unknown("data set, or folder,", str(source), BUILT_IN)
 
 
-def _check(source: Source, splits: dict[str, Split]) -> None:
+def _check(source: Source, splits: dict[str, Split], training: bool) -> None:
     """Raises BadInput unless there are two classes, every split has images and every class some to train on."""
     if len(source.class_names) < 2:
         fact = f"{source.name} has one class only ({source.class_names[0]!r})."
@@ -151,6 +228,8 @@ def _check(source: Source, splits: dict[str, Split]) -> None:
         different = len(np.unique(np.concatenate([s.hashes for s in splits.values()])))
         fact = f"{source.name} has {different} different images, which leaves none for {' and '.join(empty)}."
         raise BadInput(fact, "Add images, each to one split only.")
+    if not training:
+        return
     counts = np.bincount(splits["train"].labels, minlength=len(source.class_names))
     missing = [repr(source.class_names[i]) for i in np.flatnonzero(counts == 0)[:5]]
     if missing:
@@ -179,16 +258,14 @@ def _digest(class_names: tuple[str, ...], splits: dict[str, Split]) -> str:
     return hashlib.sha256("\n".join([json.dumps(class_names), *lines]).encode()).hexdigest()
 
 
-def _renamed(split: Split, class_names: tuple[str, ...], where: str, counted: bool) -> Split:
-    """The split with its labels in the model's order. Raises BadInput for classes the model does not have."""
-    known = {name: i for i, name in enumerate(class_names)}
-    if counted:  # a .npz without names: its numbers are the model's outputs
-        known = {str(i): i for i in range(len(class_names))}
-    strange = [name for name in split.class_names if name not in known]
-    if strange:
-        shown = ", ".join(repr(n) for n in strange[:5]) + (" ..." if len(strange) > 5 else "")
-        fact = f"{where} has classes the model does not know: {shown}."
-        model = ", ".join(class_names[:10]) + (" ..." if len(class_names) > 10 else "")
-        raise BadInput(fact, f"The model's {len(class_names)} classes are: {model}.")
-    order = np.array([known[name] for name in split.class_names], dtype=np.int64)
-    return replace(split, class_names=tuple(class_names), labels=order[split.labels])
+def _in_order_of(classes: Classes | None, source: Source) -> Source:
+    """The source with its labels in the model's order. Raises BadInput for classes the model does not have."""
+    if classes is None:
+        return source
+    parts = {name: _renamed(split, classes, source.name, source.counted) for name, split in source.parts.items()}
+    return replace(source, class_names=classes.names, parts=parts)
+
+
+def _renamed(split: Split, classes: Classes, where: str, counted: bool) -> Split:
+    order = classes.positions(split.class_names, where, counted=counted)
+    return replace(split, class_names=classes.names, labels=order[split.labels])

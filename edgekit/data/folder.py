@@ -6,7 +6,7 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +79,23 @@ def read_folder(root: Path, preprocess: Preprocess, progress: Reporter = silent,
     _report_left_out(root, listings.values())
     _report_damaged(root, damaged, sum(len(listing.paths) for listing in listings.values()))
     return Source(root.resolve().name, class_names, splits, tuple(damaged))
+
+
+def read_flat(root: Path, preprocess: Preprocess, progress: Reporter = silent) -> tuple[Split, tuple[Damaged, ...]]:
+    """Every image below a folder, without labels, and what cannot be read. Raises BadInput where there are none."""
+    if not root.is_dir():
+        raise BadInput(f"There is no folder {str(root)!r}.", "Give a folder of images; they need no labels.")
+    found = sorted((path.removeprefix("./"), wanted) for path, wanted in _walk(root, ".", os.path.realpath(root)))
+    paths = tuple(path for path, wanted in found if wanted)
+    if not paths:
+        raise BadInput(f"{root} has no PNG, JPEG, WebP or BMP images.", "Give a folder of images.")
+    nowhere = np.zeros(len(paths), np.int64)  # no class is known; the one without a name stands for all
+    listing = Listing(("",), paths, nowhere, tuple(path for path, wanted in found if not wanted))
+    damaged: list[Damaged] = []
+    split = _split(root, "all", listing, ("",), preprocess, damaged, progress)
+    _report_left_out(root, [listing])
+    _report_damaged(root, damaged, len(paths))
+    return replace(split, class_names=()), tuple(damaged)
 
 
 def list_images(root: Path, folder: Path) -> Listing:

@@ -1,4 +1,4 @@
-"""A Split: labelled images, decoded when they are read, so memory does not grow with the folder."""
+"""A Split: images, labelled or not, decoded when they are read, so memory does not grow with the folder."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ class Damaged:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """`n` labelled images. Picklable: worker processes get `take(...)` of it and read their own share.
+    """`n` images. Picklable: worker processes get `take(...)` of it and read their own share.
 
-    labels: int64 [n], positions in `class_names`; names: path relative to the data set's root, or "digits/0123";
+    labels: int64 [n], positions in `class_names`, or all 0 where there are no classes;
+    names: path relative to the data set's root, or "digits/0123";
     hashes: S64 [n], sha256 of each image's decoded native pixels.
     """
 

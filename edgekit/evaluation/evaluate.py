@@ -13,7 +13,7 @@ import numpy as np
 from edgekit.artifact import Artifact, sha256_of
 from edgekit.data.images import normalize
 from edgekit.errors import BadInput, UsageError
-from edgekit.evaluation.metrics import Proportion, in_top, predictions, softmax
+from edgekit.evaluation.metrics import Proportion, in_top, predictions, softmax, two_classes
 from edgekit.preprocess import Preprocess
 from edgekit.progress import Progress, Reporter, silent
 from edgekit.runtime import isolate
@@ -150,7 +150,10 @@ def batch_for(preprocess: Preprocess) -> int:
 
 
 def check_classifier(found: Probed, preprocess: Preprocess, class_names: tuple[str, ...]) -> None:
-    """Raises BadInput unless the file takes images [batch, height, width, 3] and gives one score a class."""
+    """Raises BadInput unless the file takes images [batch, height, width, 3] and gives one score a class.
+
+    Of two classes one score is enough: the probability of the second.
+    """
     if len(found.inputs) != 1 or len(found.inputs[0].shape) != 4 or found.inputs[0].shape[3] != 3:
         shapes = ", ".join(str(list(info.shape)) for info in found.inputs)
         raise BadInput(
@@ -166,7 +169,7 @@ def check_classifier(found: Probed, preprocess: Preprocess, class_names: tuple[s
     if len(found.outputs) != 1 or math.prod(scores) != found.batch * scores[-1]:
         shapes = ", ".join(str(list(info.shape)) for info in found.outputs)
         raise BadInput(f"{found.path} is not a classifier: its outputs are {shapes}.", "Give an image classifier.")
-    if scores[-1] != len(class_names):
+    if scores[-1] != len(class_names) and (scores[-1], len(class_names)) != (1, 2):
         raise BadInput(
             f"{found.path} gives {scores[-1]} scores and there are {len(class_names)} labels.",
             "Give the data, or the labels, that it was trained on.",
@@ -249,8 +252,8 @@ def _scores(loaded: Loaded, codes: tuple[np.ndarray, ...], images: np.ndarray) -
     batch = np.zeros(loaded.inputs[0].shape, codes[0].dtype)
     for channel, table in enumerate(codes):
         batch[: len(images), ..., channel] = np.take(table, images[..., channel])
-    scores = loaded.run(batch)[0]
-    return scores.reshape(loaded.batch, -1)[: len(images)]
+    scores = loaded.run(batch)[0].reshape(loaded.batch, -1)[: len(images)]
+    return scores if scores.shape[1] > 1 else two_classes(scores)
 
 
 def _evaluation(found: Probed, split: Split, class_names: tuple[str, ...], rows: list[_Rows]) -> Evaluation:

@@ -24,7 +24,7 @@ def expected(path: Path, preprocess: str | None) -> Expected:
     """`preprocess` (a preset's name or a JSON file) goes before the card's. UsageError where there is neither."""
     found = probe(path)
     card = load_artifact(path).card
-    known = (card.labels, card.data.get("sha256")) if card else (None, None)
+    known = (card.labels or None, card.data.get("sha256")) if card else (None, None)
     if preprocess is not None:
         return Expected(_given(preprocess, found), *known)
     if card is None:
@@ -32,6 +32,8 @@ def expected(path: Path, preprocess: str | None) -> Expected:
             f"{path} has no card that says how images are prepared for it.",
             f"Give --preprocess {'|'.join(PRESETS)} or a JSON file.",
         )
+    if card.preprocessing is None:
+        raise BadInput(f"{path} takes no images, its card says.", "Give an image classifier.")
     return Expected(card.preprocessing, *known)
 
 

@@ -15,12 +15,13 @@ SAME_SPEED = 1.02  # medians within 2 % of each other count as equally fast, wha
 class Candidate:
     """What the choice looks at.
 
-    `top1` is a fraction of 1, `latency_ms` the median and `latency_ci95` its interval, `size_bytes` the whole file's.
+    `top1` is a fraction of 1, None without labels; `latency_ms` the median and `latency_ci95` its interval,
+    `size_bytes` the whole file's.
     """
 
     variant: Variant
     verified: bool
-    top1: float
+    top1: float | None
     latency_ms: float
     latency_ci95: tuple[float, float]
     size_bytes: int
@@ -34,13 +35,15 @@ class Choice:
     violations: dict[Variant, tuple[str, ...]]
 
 
-def drop_points(candidate: Candidate, reference: Candidate) -> float:
-    """Top-1 points lost against the reference; negative where the candidate is better."""
+def drop_points(candidate: Candidate, reference: Candidate) -> float | None:
+    """Top-1 points lost against the reference; negative where the candidate is better, None without labels."""
+    if candidate.top1 is None or reference.top1 is None:
+        return None
     return round(100 * (reference.top1 - candidate.top1), 9)
 
 
 # What is measured, its limit in the budget, and the sentence when it is exceeded.
-RULES: tuple[tuple[Callable[[Candidate, Candidate], float], str, str], ...] = (
+RULES: tuple[tuple[Callable[[Candidate, Candidate], float | None], str, str], ...] = (
     (drop_points, "max_drop_points", "loses {:.2f} points of top-1, budget {:g}"),
     (lambda c, _: c.size_bytes / 1e6, "max_size_mb", "has {:.2f} MB, budget {:g}"),
     (lambda c, _: c.latency_ms, "max_latency_ms", "takes {:.3f} ms, budget {:g}"),
@@ -51,7 +54,8 @@ def violations(candidate: Candidate, reference: Candidate, budget: Budget) -> tu
     """A sentence for each limit of the budget that the candidate exceeds, and one if it is not verified."""
     found = () if candidate.verified else ("failed verification",)
     measured = ((rule(candidate, reference), getattr(budget, limit), text) for rule, limit, text in RULES)
-    return found + tuple(text.format(value, limit) for value, limit, text in measured if value > limit)
+    return found + tuple(text.format(value, limit) for value, limit, text in measured
+                          if value is not None and value > limit)  # fmt: skip
 
 
 def choose(candidates: Sequence[Candidate], budget: Budget) -> Choice:

@@ -58,6 +58,11 @@ def softmax(scores: np.ndarray) -> np.ndarray:
     return raised / raised.sum(axis=-1, keepdims=True)
 
 
+def two_classes(scores: np.ndarray) -> np.ndarray:
+    """The one score of a binary classifier, float32 [n, 1], as [n, 2]: probability p -> (1 - p, p)."""
+    return np.concatenate([1 - scores, scores], axis=1)
+
+
 def agreement(first: np.ndarray, second: np.ndarray) -> Proportion:
     """How often two lists of predictions (same images, same order) say the same."""
     if first.shape != second.shape:

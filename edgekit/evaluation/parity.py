@@ -6,16 +6,18 @@ Limits: docs/contracts.md, "Verification limits".
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from edgekit.artifact import Variant
-from edgekit.evaluation.metrics import sqnr_db, wilson
+from edgekit.errors import BadInput
+from edgekit.evaluation.metrics import sqnr_db, two_classes, wilson
 from edgekit.recipe import Verify
 from edgekit.runtime.flatbuffer import is_constant, op_name, parse
 from edgekit.runtime.interpreter import open_model
+from edgekit.runtime.ranges import Inputs
 
 IO_OPS = {"QUANTIZE", "DEQUANTIZE"}
 TIE = 1e-6  # outputs this close to the largest one count as tied with it, as a share of it
@@ -23,18 +25,18 @@ TIE = 1e-6  # outputs this close to the largest one count as tied with it, as a 
 
 @dataclass(frozen=True)
 class Parity:
-    """The file against the model on the same `n` images.
+    """The file against the model on the same `n` samples.
 
     `agreement`: share of images with the same argmax, ties of the model's outputs set aside, `ci95` its Wilson
-    interval; `sqnr_db`: 10 log10(sum y^2 / sum (y - y')^2); `max_abs`: largest |y - y'|; `max_relative`: of the
-    largest |y|; `dtypes`: tensors of each dtype; `float_ops`: operators that compute in float in an integer file.
-    `failures` are sentences; none means verified.
+    interval; both None for what is no classifier. `sqnr_db`: 10 log10(sum y^2 / sum (y - y')^2) of the worst output;
+    `max_abs`: largest |y - y'|; `max_relative`: of the largest |y|; `dtypes`: tensors of each dtype; `float_ops`:
+    operators that compute in float in an integer file. `failures` are sentences; none means verified.
     """
 
     variant: str
     n: int
-    agreement: float
-    ci95: tuple[float, float]
+    agreement: float | None
+    ci95: tuple[float, float] | None
     sqnr_db: float | None
     max_abs: float
     max_relative: float
@@ -52,33 +54,39 @@ class Parity:
         return {**asdict(self), **lists, "verified": self.verified}
 
 
-def parity(content: bytes, variant: Variant, inputs: np.ndarray, reference: np.ndarray, limits: Verify) -> Parity:
-    """Runs the file on `inputs` (float32 [n, ...], as the file takes them) and compares with the model's `reference`
-    outputs (float32 [n, classes])."""
+def parity(
+    content: bytes, variant: Variant, inputs: Inputs, reference: Inputs, limits: Verify, *, classifier: bool = True
+) -> Parity:
+    """Runs the file on `inputs` (an array [n, ...] an input, as the file takes them) and compares with the model's
+    `reference` (float32 [n, ...] an output). Raises BadInput for outputs that are not finite."""
     outputs = run_all(content, inputs)
-    same = _same_class(reference, outputs)
-    largest = float(np.abs(reference).max())
-    max_abs = float(np.abs(outputs - reference).max())
+    if not all(np.isfinite(one).all() for one in (*outputs, *reference)):
+        raise BadInput("The model's outputs are not all finite.", "Check its weights, and the preprocessing.")
+    differences = [float(np.abs(ours - theirs).max()) for ours, theirs in zip(outputs, reference, strict=True)]
+    largest = [float(np.abs(theirs).max()) for theirs in reference]
+    noise = [sqnr_db(theirs, ours) for ours, theirs in zip(outputs, reference, strict=True)]
+    same = _same_class(_scores(reference), _scores(outputs)) if classifier else None
     integer = variant in ("int8", "int16x8")
     measured = Parity(
         variant=variant,
-        n=len(inputs),
-        agreement=float(same.mean()),
-        ci95=wilson(int(same.sum()), len(same)),
-        sqnr_db=_finite(sqnr_db(reference, outputs)),
-        max_abs=max_abs,
-        max_relative=max_abs / largest if largest else max_abs,
+        n=len(inputs[0]),
+        agreement=None if same is None else float(same.mean()),
+        ci95=None if same is None else wilson(int(same.sum()), len(same)),
+        sqnr_db=_finite(min(noise)),
+        max_abs=max(differences),
+        max_relative=max(d / y if y else d for d, y in zip(differences, largest, strict=True)),
         dtypes=tensor_dtypes(content),
         float_ops=float_operators(content) if integer else (),
         failures=(),
     )
-    return Parity(**{**measured.__dict__, "failures": tuple(_failures(measured, limits))})
+    return replace(measured, failures=tuple(_failures(measured, limits)))
 
 
-def run_all(content: bytes, inputs: np.ndarray) -> np.ndarray:
-    """float32 [n, ...] one by one through the file -> float32 [n, classes]."""
+def run_all(content: bytes, inputs: Inputs) -> tuple[np.ndarray, ...]:
+    """[n, ...] an input, one sample at a time through the file -> float32 [n, ...] an output."""
     model = open_model(content)
-    return np.concatenate([model.run(inputs[i : i + 1])[0] for i in range(len(inputs))])
+    answers = [model.run(*(values[i : i + 1] for values in inputs)) for i in range(len(inputs[0]))]
+    return tuple(np.concatenate(parts) for parts in zip(*answers, strict=True))
 
 
 def tensor_dtypes(content: bytes) -> dict[str, int]:
@@ -110,6 +118,12 @@ def float_operators(content: bytes) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _scores(outputs: Inputs) -> np.ndarray:
+    """float32 [n, classes] of a classifier's only output; a single score p is that of the second of two classes."""
+    scores = outputs[0].reshape(len(outputs[0]), -1)
+    return scores if scores.shape[1] > 1 else two_classes(scores)
+
+
 def _same_class(reference: np.ndarray, outputs: np.ndarray) -> np.ndarray:
     """bool [n]: the file's argmax is among the classes that the model ranks first, exact ties included."""
     top = reference.max(axis=1, keepdims=True)
@@ -117,25 +131,24 @@ def _same_class(reference: np.ndarray, outputs: np.ndarray) -> np.ndarray:
     return np.asarray(tied[np.arange(len(outputs)), outputs.argmax(axis=1)])
 
 
-def _finite(value: float) -> float | None:
-    return round(float(value), 3) if np.isfinite(value) else None
+def _finite(decibels: float) -> float | None:
+    """None for equal values; noise on a reference of zeros has no end below, and stands as a thousand."""
+    return None if decibels == np.inf else round(max(float(decibels), -1000.0), 3)
 
 
 def _failures(measured: Parity, limits: Verify) -> list[str]:
     failures = []
-    if measured.variant == "float32":
-        if measured.max_relative > limits.float32_max_relative:
-            failures.append(
-                f"outputs differ by {measured.max_relative:.2e} of the largest output, "
-                f"limit {limits.float32_max_relative:.0e}"
-            )
-        wanted = 1.0
-    else:
-        wanted = float(getattr(limits, f"{measured.variant}_agreement"))
-    if measured.agreement < wanted:
+    if measured.variant == "float32" and measured.max_relative > limits.float32_max_relative:
         failures.append(
-            f"agrees with the Keras model on {measured.agreement:.1%} of {measured.n} images, limit {wanted:.1%}"
+            f"outputs differ by {measured.max_relative:.2e} of the largest output, "
+            f"limit {limits.float32_max_relative:.0e}"
         )
+    wanted = 1.0 if measured.variant == "float32" else float(getattr(limits, f"{measured.variant}_agreement"))
+    if measured.agreement is not None and measured.agreement < wanted:
+        failures.append(f"agrees with the model on {measured.agreement:.1%} of {measured.n} images, limit {wanted:.1%}")
+    noisy = measured.sqnr_db is not None and measured.sqnr_db < limits.min_sqnr_db
+    if measured.agreement is None and measured.variant != "float32" and noisy:
+        failures.append(f"has {measured.sqnr_db:.1f} dB signal to noise, limit {limits.min_sqnr_db:g} dB")
     if measured.float_ops:
         failures.append(f"{len(measured.float_ops)} operators still compute in float: {measured.float_ops[0]}")
     return failures

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +17,7 @@ from edgekit.errors import BadInput, UsageError
 from edgekit.exporting.freeze import Frozen
 from edgekit.runtime.flatbuffer import pack, parse
 from edgekit.runtime.quiet import captured_stderr
-from edgekit.runtime.ranges import Observer, normalization_tensors, with_ranges
+from edgekit.runtime.ranges import Inputs, Observer, normalization_tensors, with_ranges
 
 SIGNATURE = "serving_default"
 
@@ -25,12 +26,13 @@ SIGNATURE = "serving_default"
 class Calibration:
     """What full-integer quantization needs.
 
-    `images()` yields float32 [1, H, W, C] as the frozen function takes them; `extremes` are two such images, all
-    pixels 0 and all pixels 255, so that the input's scale covers every picture and not only the calibration set.
+    `samples()` yields, a tuple a sample, one array [1, ...] an input as the frozen function takes it. `extremes` are,
+    for a model that takes an image, two such samples, all pixels 0 and all pixels 255, so that the input's scale covers
+    every picture and not only the calibration set.
     """
 
-    images: Callable[[], Iterable[np.ndarray]]
-    extremes: tuple[np.ndarray, np.ndarray]
+    samples: Callable[[], Iterable[Inputs]]
+    extremes: tuple[Inputs, ...] = ()
 
 
 def convert(frozen: Frozen, variant: Variant, *, calibration: Calibration | None = None, io: Io = "float32") -> bytes:
@@ -54,7 +56,7 @@ def convert(frozen: Frozen, variant: Variant, *, calibration: Calibration | None
 def calibrate(frozen: Frozen, calibration: Calibration, threads: int | None = None) -> bytes:
     """The float .tflite that the quantizer starts from, with the range of every activation written in.
 
-    The converter's own calibrator sees one image only, so that it lays out the tensors; see `runtime.ranges`.
+    The converter's own calibrator sees one sample only, so that it lays out the tensors; see `runtime.ranges`.
     """
     import tensorflow as tf
     from loky import cpu_count
@@ -62,12 +64,20 @@ def calibrate(frozen: Frozen, calibration: Calibration, threads: int | None = No
     converter = _converter(frozen, integer=True)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.representative_dataset = lambda: iter([[calibration.extremes[0]]])
+    converter.representative_dataset = lambda: itertools.islice(_lists(calibration.extremes, calibration.samples()), 1)
     converter._experimental_calibrate_only = True
     content = bytes(converter.convert())
     observer = Observer(content, threads or cpu_count())
-    ranges, widest = observer.over(calibration.images()), observer.over(calibration.extremes)
-    return with_ranges(content, {**ranges, **{index: widest[index] for index in normalization_tensors(content)}})
+    ranges = dict(observer.over(calibration.samples()))
+    if calibration.extremes:
+        widest = observer.over(calibration.extremes)
+        ranges.update({index: widest[index] for index in normalization_tensors(content)})
+    return with_ranges(content, ranges)
+
+
+def _lists(*samples: Iterable[Inputs]) -> Iterator[list[np.ndarray]]:
+    """As the converter wants them."""
+    return (list(one) for one in itertools.chain(*samples))
 
 
 def _converter(frozen: Frozen, *, integer: bool) -> Any:
@@ -76,7 +86,7 @@ def _converter(frozen: Frozen, *, integer: bool) -> Any:
     # Passing the trackable object as well is what the deprecation warning asks for, and is the slow path.
     converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen.function])
     # It would freeze what is frozen, and let Grappler fold constants, which MLIR does anyway.
-    inputs = [tensor for tensor in frozen.function.inputs if tensor.dtype != tf.resource]
+    inputs = list(frozen.function.inputs[: len(frozen.input_names)])  # behind them come the captured variables
     outputs = list(frozen.function.outputs)
     converter._freeze_concrete_function = lambda: (frozen.graph, inputs, outputs, frozen.function)
     converter._optimize_tf_model = lambda graph, *_: graph
@@ -126,7 +136,7 @@ def _int16x8(frozen: Frozen, calibration: Calibration | None, _: Io) -> bytes:
     converter = _converter(frozen, integer=True)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_ops = [tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8]
-    converter.representative_dataset = lambda: ([image] for image in needed.images())
+    converter.representative_dataset = lambda: _lists(needed.samples())
     return bytes(converter.convert())
 
 
@@ -141,20 +151,20 @@ _CONVERT: dict[str, Callable[[Frozen, Calibration | None, Io], bytes]] = {
 
 def _needed(calibration: Calibration | None) -> Calibration:
     if calibration is None:
-        raise UsageError("Integer quantization needs calibration images.", "Pass a data set or a calibration folder.")
+        raise UsageError("Integer quantization needs calibration samples.", "Pass a data set or a calibration folder.")
     return calibration
 
 
 def _with_signature(content: bytes, frozen: Frozen) -> bytes:
-    """Names the input and the output again: a converted frozen function has no signature, and apps ask by name."""
+    """Names the inputs and the outputs again: a converted frozen function has no signature, and apps ask by name."""
     from ai_edge_litert import schema_py_generated as schema
 
     model = parse(content)
     graph = model.subgraphs[0]
     signature = schema.SignatureDefT()
     signature.signatureKey, signature.subgraphIndex = SIGNATURE, 0
-    signature.inputs = [_named(schema, frozen.input_name, graph.inputs[0])]
-    signature.outputs = [_named(schema, frozen.output_name, graph.outputs[0])]
+    signature.inputs = [_named(schema, *pair) for pair in zip(frozen.input_names, graph.inputs, strict=True)]
+    signature.outputs = [_named(schema, *pair) for pair in zip(frozen.output_names, graph.outputs, strict=True)]
     model.signatureDefs = [signature]
     return pack(model)
 

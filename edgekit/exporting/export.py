@@ -1,4 +1,4 @@
-"""Export: a Keras model becomes .tflite files with cards, each checked against the model it came from."""
+"""Export: a model becomes .tflite files with cards, each checked against the model it came from."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from edgekit.artifact import (
     Artifact,
     Card,
     Io,
-    Normalization,
     TensorSpec,
     Variant,
     gzip_size,
     save_artifact,
     sha256_of,
 )
+from edgekit.data.arrays import ArrayData
 from edgekit.data.dataset import Dataset
-from edgekit.data.images import normalize
-from edgekit.data.split import Split
-from edgekit.errors import CheckFailed
+from edgekit.errors import BadInput, CheckFailed
 from edgekit.evaluation.metrics import softmax
 from edgekit.evaluation.parity import Parity, parity
-from edgekit.exporting.convert import Calibration, convert
-from edgekit.exporting.freeze import Frozen, ends_in_softmax, freeze
+from edgekit.exporting.convert import convert
+from edgekit.exporting.freeze import Frozen, freeze, served
+from edgekit.exporting.samples import Arrays, Images, Samples
 from edgekit.models.count import count
-from edgekit.preprocess import Preprocess
+from edgekit.models.head import ends_in_softmax
 from edgekit.progress import Progress, Reporter, silent
 from edgekit.recipe import Recipe, Verify
 from edgekit.runtime.flatbuffer import without_metadata
 from edgekit.runtime.interpreter import open_model
+from edgekit.runtime.ranges import Inputs
 
 BATCH = 16  # images at a time through the Keras model, which holds every activation until it is done
 PACKAGES = ("tensorflow", "keras", "ai-edge-litert", "numpy", "pillow")
@@ -51,62 +51,62 @@ class Exported:
 
 
 class Exporter:
-    """A model and its data, ready to be written out as any variant; what variants share is made once."""
+    """A model and its data, ready to be written out as any variant; what variants share is made once.
 
-    def __init__(self, model: Any, dataset: Dataset, *, name: str = "", limits: Verify | None = None) -> None:
+    `softmax` makes probabilities of the model's output. `classifier` says that its one output has a score a class, so
+    that answers can be compared; what is none is compared by its signal to noise ratio.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        data: Dataset | ArrayData,
+        *,
+        name: str = "",
+        limits: Verify | None = None,
+        softmax: bool = True,
+        classifier: bool = True,
+    ) -> None:
         self.model = model
-        self.dataset = dataset
+        self.samples: Samples = Images(data) if isinstance(data, Dataset) else Arrays(data)
         self.name = name or model.name
         self.limits = limits or Verify()
+        self.probabilities = gives_probabilities(model)
+        self.softmax = softmax and not self.probabilities
+        self.classifier = classifier
 
     def write(self, folder: Path, variant: Variant, io: Io = "float32", recipe: Recipe | None = None) -> Exported:
         """Writes `{model}_{variant}[_{io}].tflite` and its card into `folder`; `io` concerns int8 alone."""
         io = io if variant == "int8" else "float32"
-        feed = self._feed(io)
-        content = convert(self._frozen(io), variant, io=io, calibration=self._calibration(feed))
-        pixels, reference = self._reference
-        checked = parity(content, variant, normalize(pixels, feed), reference, self.limits)
+        content = convert(self._frozen(io), variant, io=io, calibration=self.samples.calibration(io))
+        inputs, outputs = self._reference
+        fed = self.samples.as_fed(inputs, io)
+        checked = parity(content, variant, fed, outputs, self.limits, classifier=self.classifier)
         suffix = "" if io == "float32" else f"_{io}"
         path = folder / f"{self.name}_{variant}{suffix}.tflite"
-        card = self._card(content, variant, io, feed, checked, recipe or Recipe())
+        card = self._card(content, variant, io, checked, recipe or Recipe())
         return Exported(save_artifact(path, content, card), checked)
-
-    def _feed(self, io: Io) -> Preprocess:
-        """What the caller does before feeding the file: integer inputs take raw pixels."""
-        own = self.dataset.preprocess
-        return own if io == "float32" else own.raw_pixels()
 
     @functools.lru_cache(maxsize=2)  # noqa: B019 - an Exporter lives as long as its run
     def _frozen(self, io: Io) -> Frozen:
-        normalization = None if io == "float32" else self._normalization()
-        return freeze(self.model, normalization=normalization, softmax=not ends_in_softmax(self.model))
-
-    def _normalization(self) -> Normalization:
-        return Normalization(mean=self.dataset.preprocess.mean, std=self.dataset.preprocess.std)
-
-    def _calibration(self, feed: Preprocess) -> Calibration:
-        split: Split = self.dataset.calibration
-        shape = (1, feed.height, feed.width, 3)
-        darkest, brightest = (normalize(np.full(shape, value, np.uint8), feed) for value in (0, 255))
-        return Calibration(lambda: (normalize(split.read([i]), feed) for i in range(len(split))), (darkest, brightest))
+        return freeze(self.model, normalization=self.samples.normalization(io), softmax=self.softmax)
 
     @functools.cached_property
-    def _reference(self) -> tuple[np.ndarray, np.ndarray]:
-        """Validation pixels, uint8 [n, H, W, 3], and the Keras model's float32 [n, classes] on them."""
-        split = self.dataset.val
-        pixels = split.read(range(min(len(split), self.limits.images)))
-        real = normalize(pixels, self.dataset.preprocess)
-        logits = np.concatenate(
-            [np.asarray(self.model(real[i : i + BATCH], training=False)) for i in range(0, len(real), BATCH)]
-        )
-        return pixels, logits if ends_in_softmax(self.model) else softmax(logits).astype(np.float32)
+    def _reference(self) -> tuple[Inputs, tuple[np.ndarray, ...]]:
+        """Held-out samples, and the model's float32 answer to them: an array [n, ...] an output."""
+        inputs = self.samples.reference(self.limits.images)
+        call = served(self.model).call
+        batches = [
+            [np.asarray(one, np.float32) for one in call(*(values[i : i + BATCH] for values in inputs))]
+            for i in range(0, len(inputs[0]), BATCH)
+        ]
+        outputs = [np.concatenate(parts) for parts in zip(*batches, strict=True)]
+        return inputs, tuple(softmax(one).astype(np.float32) if self.softmax else one for one in outputs)
 
-    def _card(
-        self, content: bytes, variant: Variant, io: Io, feed: Preprocess, checked: Parity, recipe: Recipe
-    ) -> Card:
+    def _card(self, content: bytes, variant: Variant, io: Io, checked: Parity, recipe: Recipe) -> Card:
         bare = without_metadata(content)
-        cost = count(self.model)
         opened = open_model(content)
+        params, macs = _cost(self.model)
         return Card(
             edgekit=__version__,
             model=self.name,
@@ -117,43 +117,59 @@ class Exporter:
             size_bytes=len(content),
             model_bytes=len(bare),
             gzip_bytes=gzip_size(content),
-            input=TensorSpec(**opened.inputs[0].__dict__),
-            output=TensorSpec(**opened.outputs[0].__dict__),
-            output_meaning="probabilities",
-            preprocessing=feed,
-            normalization_in_graph=None if io == "float32" else self._normalization(),
-            labels=self.dataset.class_names,
-            params=cost.params,
-            macs=cost.macs,
+            inputs=tuple(TensorSpec(**one.__dict__) for one in opened.inputs),
+            outputs=tuple(TensorSpec(**one.__dict__) for one in opened.outputs),
+            output_meaning="probabilities" if self.softmax or self.probabilities else "raw",
+            preprocessing=self.samples.preprocessing(io),
+            normalization_in_graph=self.samples.normalization(io),
+            labels=self.samples.labels if self.classifier else (),
+            params=params,
+            macs=macs,
             recipe=recipe.model_dump(mode="json"),
             seed=recipe.seed,
-            data=self._data(),
+            data=self.samples.origin(),
             versions={package: metadata.version(package) for package in PACKAGES},
             verification=checked.to_json(),
         )
 
-    def _data(self) -> dict[str, Any]:
-        data = self.dataset
-        counts = {split.name: len(split) for split in (data.train, data.val, data.test, data.calibration)}
-        return {"name": data.name, "sha256": data.sha256, "images": counts}
+
+def gives_probabilities(model: Any) -> bool:
+    """Whether a Keras model ends in a softmax. Nobody knows of a SavedModel."""
+    return hasattr(model, "layers") and ends_in_softmax(model)
+
+
+def _cost(model: Any) -> tuple[int | None, int | None]:
+    """Parameters and MACs; None for MACs where a layer is of a kind that is not counted, and for a bare SavedModel."""
+    if not hasattr(model, "count_params"):
+        return None, None
+    try:
+        cost = count(model)
+    except BadInput:
+        return int(model.count_params()), None
+    return cost.params, cost.macs
 
 
 def export(
     model: Any,
     folder: str | Path,
     *,
-    dataset: Dataset,
+    dataset: Dataset | ArrayData,
     variants: Sequence[Variant] = ("float32", "int8"),
     io: Io = "float32",
+    softmax: bool | None = None,
     limits: Verify | None = None,
     progress: Reporter = silent,
 ) -> tuple[Artifact, ...]:
-    """Writes a functional Keras 3 classifier (logits or probabilities) as .tflite files, batch 1, and verifies them.
+    """Writes a model (functional Keras 3, or a SavedModel) as .tflite files, batch 1, and verifies them.
 
-    `dataset` brings the preprocessing, the labels, the calibration images and the validation images to compare on.
+    `dataset` brings the preprocessing, the labels, the calibration samples and those to compare on. With labels the
+    model is a classifier, and `softmax` (default: then) makes probabilities of its logits, unless it ends in a softmax.
     Raises CheckFailed, with the numbers, if a file does not say what the model says; all files are kept.
     """
-    exporter = Exporter(model, dataset, limits=limits)
+    classifier = bool(dataset.class_names)
+    exporter = Exporter(
+        model, dataset, limits=limits, softmax=classifier if softmax is None else softmax, classifier=classifier
+    )
     done: list[Exported] = []
     for number, variant in enumerate(variants):
         progress(Progress("export", number, len(variants), variant))

@@ -1,4 +1,4 @@
-"""Freezing: a Keras model becomes one TensorFlow function of batch 1 whose weights are constants.
+"""Freezing: a model becomes one TensorFlow function of batch 1 whose weights are constants.
 
 Converting such a function takes a fraction of the time that converting the Keras model does (benchmarks/conversion.py):
 the converter then needs no SavedModel. It also makes the ranges of fake-quantization constants, which it insists on.
@@ -6,6 +6,7 @@ the converter then needs no SavedModel. It also makes the ranges of fake-quantiz
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,45 +15,79 @@ from edgekit.errors import BadInput, UsageError
 
 
 @dataclass(frozen=True)
+class Input:
+    """A model's input: `shape` without the batch dimension, `dtype` by numpy's name."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Served:
+    """A model as a function: `call(*tensors)` takes a tensor [n, ...] an input and gives a list, a tensor an output."""
+
+    call: Callable[..., list[Any]]
+    inputs: tuple[Input, ...]
+    output_names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Frozen:
-    """`function`: float32 [1, H, W, C] -> float32 [1, classes]; `graph`: its GraphDef with the weights as constants.
+    """`function`: [1, ...] an input -> [1, ...] an output; `graph`: its GraphDef with the weights as constants.
 
     The names become the serving signature's.
     """
 
     function: Any
     graph: Any
-    input_name: str
-    output_name: str
+    input_names: tuple[str, ...]
+    output_names: tuple[str, ...]
 
 
-def freeze(model: Any, *, normalization: Normalization | None = None, softmax: bool = True) -> Frozen:
-    """Freezes a functional Keras 3 model with one input and one output.
+def served(model: Any) -> Served:
+    """A functional or sequential Keras 3 model, or a `models.load.SavedModel`, with all its inputs and outputs.
 
-    With `normalization` the frozen function takes raw pixels, 0..255. With `softmax` its outputs are probabilities.
-    Raises UsageError off the TensorFlow backend, BadInput for a model without a fixed input size.
+    Raises UsageError off the TensorFlow backend, BadInput for an input without a fixed size.
     """
     import keras
 
+    if not isinstance(model, keras.Model):
+        inputs = tuple(Input(spec.name, _fixed(spec.name, spec.shape), spec.dtype) for spec in model.inputs)
+        return Served(lambda *tensors: list(model.function(*tensors)), inputs, tuple(s.name for s in model.outputs))
     if keras.backend.backend() != "tensorflow":
         raise UsageError(
             f"Exporting needs the TensorFlow backend; Keras runs on {keras.backend.backend()}.",
             "Save the weights, set KERAS_BACKEND=tensorflow, load them and export.",
         )
+    structure = getattr(model, "_inputs_struct", None)  # a functional model's may be a dict, a list or one tensor
+
+    def call(*tensors: Any) -> list[Any]:
+        given = tensors[0] if structure is None else keras.tree.pack_sequence_as(structure, list(tensors))
+        return list(keras.tree.flatten(model(given, training=False)))
+
+    inputs = tuple(Input(t.name, _fixed(t.name, t.shape[1:]), keras.backend.standardize_dtype(t.dtype))
+                   for t in model.inputs)  # fmt: skip
+    return Served(call, inputs, tuple(model.output_names))
+
+
+def freeze(model: Any, *, normalization: Normalization | None = None, softmax: bool = True) -> Frozen:
+    """Freezes what `served` takes.
+
+    With `normalization` the frozen function takes raw pixels, 0..255: for a model whose one input is an image. With
+    `softmax` its (one) output is probabilities. Raises as `served` does.
+    """
     import tensorflow as tf
     from tensorflow.python.framework import convert_to_constants
 
-    shape = tuple(model.input_shape[1:])
-    if None in shape:
-        raise BadInput(f"The model's input size {shape} is not fixed.", "Build it with a fixed height and width.")
-    input_name, output_name = model.inputs[0].name, model.output_names[0]
+    whole = served(model)
 
-    def serve(image: Any) -> Any:
-        real = image if normalization is None else (image - normalization.mean) / normalization.std
-        outputs = model(real, training=False)
-        return tf.nn.softmax(outputs) if softmax else outputs
+    def serve(*inputs: Any) -> list[Any]:
+        real = inputs if normalization is None else [(inputs[0] - normalization.mean) / normalization.std]
+        outputs = whole.call(*real)
+        return [tf.nn.softmax(one) for one in outputs] if softmax else outputs
 
-    signature = [tf.TensorSpec((1, *shape), tf.float32, name=input_name)]
+    signature = [tf.TensorSpec((1, *one.shape), one.dtype, name=one.name) for one in whole.inputs]
     traced = tf.function(serve, input_signature=signature, autograph=False).get_concrete_function()
     # convert_variables_to_constants_v2 without its last step, which wraps the graph in a function nobody calls: for a
     # network of 100 MB that step takes most of the time.
@@ -60,11 +95,13 @@ def freeze(model: Any, *, normalization: Normalization | None = None, softmax: b
         traced, lower_control_flow=False, aggressive_inlining=False
     )
     graph, _ = convert_to_constants._replace_variables_by_constants(converter_data=data)
-    return Frozen(traced, graph, input_name, output_name)
+    return Frozen(traced, graph, tuple(one.name for one in whole.inputs), whole.output_names)
 
 
-def ends_in_softmax(model: Any) -> bool:
-    """Whether the model's last layer already yields probabilities."""
-    last = model.layers[-1]
-    activation = getattr(last, "activation", None)
-    return type(last).__name__ == "Softmax" or getattr(activation, "__name__", "") == "softmax"
+def _fixed(name: str, shape: Sequence[int | None]) -> tuple[int, ...]:
+    if any(size is None for size in shape):
+        raise BadInput(
+            f"The size of the model's input {name!r}, {tuple(shape)}, is not fixed.",
+            "Build it with a fixed height and width.",
+        )
+    return tuple(int(size) for size in shape if size is not None)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import altair as alt
@@ -31,13 +31,15 @@ class Drawn:
     note: str
     description: str
     spec: dict[str, Any]
+    curve: bool = False
 
 
 def charts(results: Results) -> tuple[Drawn, ...]:
-    """Accuracy, size and latency of the variants, then the training curves (none for a model that was not trained)."""
+    """Accuracy (with labels), size and latency of the variants, then the training curves (of what was trained)."""
     history = results["training"]["history"]
+    labelled = results["variants"][0]["top1"] is not None
     return (
-        *(_variants(figure, results["variants"]) for figure in FIGURES),
+        *(_variants(figure, results["variants"]) for figure in FIGURES if labelled or figure.name != "accuracy"),
         *(_curves(*curve, results["training"]) for curve in (CURVES if history else ())),
     )
 
@@ -130,7 +132,8 @@ def _curves(name: str, title: str, unit: str, columns: Mapping[str, str], times:
     said = ", ".join(f"{of} {times * kept[column]:.4g}" for column, of in columns.items())
     note = f"the upright line marks epoch {best}, whose weights were kept" if best else ""
     spoken = f"{title} over {wording.counted(len(history), 'epoch')}; at epoch {kept['epoch']:.0f}: {said}."
-    return _drawn(name, title, note, spoken, alt.layer(*layers).properties(height=220, width="container"))
+    drawn = _drawn(name, title, note, spoken, alt.layer(*layers).properties(height=220, width="container"))
+    return replace(drawn, curve=True)
 
 
 def _epochs(history: Sequence[Row]) -> list[int]:

@@ -12,6 +12,7 @@ from edgekit.report import wording
 Results = Mapping[str, Any]
 Facts = list[tuple[str, str]]
 SPLITS = {"train": "to train on", "val": "to validate", "test": "to test"}
+UNTRAINED = {"calibration": "to calibrate", "val": "to verify", "held_out": "to verify", "test": "to test"}
 
 
 def conditions(results: Results) -> Facts:
@@ -43,20 +44,30 @@ def conditions(results: Results) -> Facts:
 def usage(results: Results) -> Facts:
     """How to feed the chosen file (without one: the reference) and read its answer."""
     row = next((row for row in results["variants"] if row["chosen"]), results["variants"][0])
-    feed = Preprocess.model_validate(results["dataset"]["preprocess"])
-    names, io = results["dataset"]["class_names"], row["io"]
-    channels = feed.channels.upper()
-    values = {"float32": "normalized values", "uint8": f"raw {channels} pixels 0 to 255",
-              "int8": f"{channels} pixels minus 128"}  # fmt: skip
+    names, io, feed = results["dataset"]["class_names"], row["io"], results["dataset"]["preprocess"]
     real = "" if io == "float32" else "; real = (value - zero_point) * scale, as the tensor and the card say"
+    meaning = "probabilities" if row["output_meaning"] == "probabilities" else "as the model gives it"
     return [
         ("File", row["file"] + ("" if row["chosen"] else " (nothing was chosen; this is the reference)")),
         ("SHA-256", row["sha256"]),
-        ("Input", f"{io} [1, {feed.height}, {feed.width}, 3], {values[io]}"),
-        ("Preprocessing", preprocessing(feed, io)),
-        ("Output", f"{io} [1, {len(names)}], one probability a class{real}"),
-        ("Classes", f"in this order: {wording.listed(names)}"),
+        *[("Input", f"{_tensor(one)}{_values(feed, io)}") for one in row["inputs"]],
+        *([("Preprocessing", preprocessing(Preprocess.model_validate(feed), io))] if feed else []),
+        *[("Output", f"{_tensor(one)}, {meaning}{real}") for one in row["outputs"]],
+        *([("Classes", f"in this order: {wording.listed(names)}")] if names else []),
     ]
+
+
+def _tensor(spec: Mapping[str, Any]) -> str:
+    return f"{spec['dtype']} {list(spec['shape'])}"
+
+
+def _values(feed: Mapping[str, Any] | None, io: str) -> str:
+    if feed is None:
+        return ", as the model takes it"
+    channels = feed["channels"].upper()
+    values = {"float32": "normalized values", "uint8": f"raw {channels} pixels 0 to 255",
+              "int8": f"{channels} pixels minus 128"}  # fmt: skip
+    return f", {values[io]}"
 
 
 def preprocessing(feed: Preprocess, io: str) -> str:
@@ -78,7 +89,12 @@ def preprocessing(feed: Preprocess, io: str) -> str:
 def data(results: Results) -> Facts:
     """Images of each split, class balance, what could not be read."""
     found = results["dataset"]
-    counts = found["class_counts"]
+    counts, sizes = found["class_counts"], found["sizes"]
+    damaged = ("Damaged files", f"{len(found['damaged']):,} left out" if found["damaged"] else "none")
+    if not results["training"]["history"] or not found["class_names"]:
+        known = wording.counted(len(found["class_names"]), "class", "classes")
+        return [("Samples", ", ".join(f"{n:,} {UNTRAINED[s]}" for s, n in sizes.items() if s in UNTRAINED)),
+                ("Classes", known if found["class_names"] else wording.NO_LABELS), damaged]  # fmt: skip
     facts = [
         ("Images", ", ".join(f"{sum(counts[split]):,} {why}" for split, why in SPLITS.items() if split in counts)),
         ("Classes", wording.counted(len(found["class_names"]), "class", "classes")),
@@ -94,8 +110,7 @@ def data(results: Results) -> Facts:
             else f"{even} images of a class to train on",
         )
     )
-    facts.append(("Damaged files", f"{len(found['damaged']):,} left out" if found["damaged"] else "none"))
-    return facts
+    return [*facts, damaged]
 
 
 def made(results: Results) -> Facts:
@@ -129,17 +144,17 @@ PARITY_TITLES = ("Variant", "Verified", "Same answer", "Images", "SQNR dB", "Lar
 
 
 def parity(results: Results) -> list[list[str]]:
-    """Each file against the Keras model that it was exported from: a row a variant, under PARITY_TITLES."""
+    """Each file against the model that it was exported from: a row a variant, under PARITY_TITLES."""
     rows = []
     for row in results["variants"]:
         found = row["parity"]
         kinds = ", ".join(f"{count} {dtype}" for dtype, count in found["dtypes"].items())
-        noise = "not finite" if found["sqnr_db"] is None else f"{found['sqnr_db']:.1f}"
+        noise = "equal" if found["sqnr_db"] is None else f"{found['sqnr_db']:.1f}"
         rows.append(
             [
                 row["variant"],
                 "yes" if found["verified"] else "no",
-                wording.percent(found["agreement"]),
+                "no classes" if found["agreement"] is None else wording.percent(found["agreement"]),
                 f"{found['n']:,}",
                 noise,
                 f"{found['max_abs']:.2g}",

@@ -18,11 +18,10 @@ import yaml
 
 from edgekit.errors import MissingExtra
 from edgekit.report import facts
-from edgekit.report.tables import COLUMNS, THREAD_COLUMNS, damaged_files, footnote, ruled_out, thread_rows
+from edgekit.report.tables import THREAD_COLUMNS, damaged_files, footnote, ruled_out, shown_columns, thread_rows
 from edgekit.report.verdict import verdict
 
 Results = Mapping[str, Any]
-VARIANT_CHARTS = 3
 
 
 def html_report(results: Results) -> str:
@@ -42,14 +41,14 @@ def html_report(results: Results) -> str:
     return environment.from_string(_text("report.html.j2")).render(
         results=results,
         verdict=verdict(results),
-        columns=COLUMNS, ruled_out=ruled_out(results),
+        columns=shown_columns(results), ruled_out=ruled_out(results),
         footnote=footnote(results),
         thread_columns=THREAD_COLUMNS, thread_rows=thread_rows(results),
         parity_titles=facts.PARITY_TITLES, parity_rows=facts.parity(results),
         facts={name: getattr(facts, name)(results) for name in ("usage", "conditions", "data", "made", "training")},
         damaged=damaged_files(results),
         recipe=yaml.safe_dump(results["recipe"], sort_keys=False, allow_unicode=True),
-        variant_charts=drawn[:VARIANT_CHARTS], curves=drawn[VARIANT_CHARTS:],
+        variant_charts=[one for one in drawn if not one.curve], curves=[one for one in drawn if one.curve],
         specs=[asdict(chart) for chart in drawn],
         style=_text("report.css"), scripts=scripts, policy=_policy(scripts),
     )  # fmt: skip

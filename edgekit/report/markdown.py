@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edgekit.report import facts, wording
-from edgekit.report.tables import COLUMNS, MOST_DAMAGED, THREAD_COLUMNS, Column, footnote, thread_rows
+from edgekit.report.tables import MOST_DAMAGED, THREAD_COLUMNS, Column, footnote, shown_columns, thread_rows
 from edgekit.report.verdict import verdict
 
 Results = Mapping[str, Any]
@@ -24,11 +24,11 @@ def markdown_report(results: Results) -> str:
         _bullets(found.sentences),
         _failures(results),
         "## Variants",
-        _columns(COLUMNS, results["variants"]),
+        _columns(shown_columns(results), results["variants"]),
         text(footnote(results)),
         _columns(THREAD_COLUMNS, thread_rows(results)),
         "## Verification",
-        "Each file against the Keras model, on the same validation images.",
+        "Each file against the model, on the same held-out samples.",
         table(facts.PARITY_TITLES, facts.parity(results)),
         "## Training",
         _facts(facts.training(results)),
@@ -121,7 +121,7 @@ def _classes(dataset: Mapping[str, Any]) -> str:
     ]
     rest = len(names) - MOST_CLASSES
     more = f"\n\nand {wording.counted(rest, 'class', 'classes')} more, in results/results.json" if rest > 0 else ""
-    return _raw_table(["Class", *counts], rows) + more
+    return _raw_table(["Class", *counts], rows) + more if rows else ""
 
 
 def _damaged(damaged: Sequence[Mapping[str, str]]) -> str:

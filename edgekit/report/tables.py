@@ -44,13 +44,30 @@ def _median(row: Row) -> str:
     return wording.significant(row["latency_ms"]["median"]) + ("" if row["verdict"] == "steady" else " unstable")
 
 
+def _share(figure: str) -> Callable[[Row], str]:
+    """A share of the images, or why there is none."""
+    return lambda row: wording.percent(row[figure]["value"]) if row[figure] else wording.NO_LABELS
+
+
+def _value(figure: str) -> Callable[[Row], float | None]:
+    return lambda row: row[figure]["value"] if row[figure] else None
+
+
 COLUMNS: tuple[Column, ...] = (
     Column("Variant", lambda r: r["variant"], lambda r: r["variant"], number=False),
     Column("Verdict", status, status, number=False),
-    Column("Top-1", lambda r: wording.percent(r["top1"]["value"]), lambda r: r["top1"]["value"]),
-    Column("95 % interval", lambda r: wording.span(r["top1"]["ci95"]), lambda r: r["top1"]["ci95"][0]),
-    Column("vs float32", lambda r: wording.points(r["drop_points"]), lambda r: -r["drop_points"]),
-    Column("Same answer", lambda r: wording.percent(r["agreement"]["value"]), lambda r: r["agreement"]["value"], False),
+    Column("Top-1", _share("top1"), _value("top1")),
+    Column(
+        "95 % interval",
+        lambda r: wording.span(r["top1"]["ci95"]) if r["top1"] else "",
+        lambda r: r["top1"]["ci95"][0] if r["top1"] else None,
+    ),
+    Column(
+        "vs float32",
+        lambda r: wording.points(r["drop_points"]),
+        lambda r: None if r["drop_points"] is None else -r["drop_points"],
+    ),
+    Column("Same answer", _share("agreement"), _value("agreement"), False),
     Column("Median ms", _median, lambda r: r["latency_ms"]["median"]),
     Column("p90 ms", lambda r: wording.significant(r["latency_ms"]["p90"]), lambda r: r["latency_ms"]["p90"]),
     Column("p99 ms", lambda r: wording.significant(r["latency_ms"]["p99"]), lambda r: r["latency_ms"]["p99"], False),
@@ -62,7 +79,16 @@ COLUMNS: tuple[Column, ...] = (
 )
 
 
-BRIEF = tuple(column for column in COLUMNS if column.brief)
+ACCURACY = ("Top-1", "95 % interval", "vs float32")
+
+
+def shown_columns(results: Results, brief: bool = False) -> tuple[Column, ...]:
+    """Those that say something: without labels none of accuracy, and then the agreement on a terminal too."""
+    labelled = results["variants"][0]["top1"] is not None
+    kept = [column for column in COLUMNS if labelled or column.title not in ACCURACY]
+    return tuple(c for c in kept if not brief or c.brief or (c.title == "Same answer" and not labelled))
+
+
 THREAD_COLUMNS = (
     Column("Variant", lambda r: r["variant"], lambda r: r["variant"], number=False),
     Column("Threads", lambda r: str(r["threads"]), lambda r: r["threads"]),
@@ -82,16 +108,16 @@ def variants_table(results: Results) -> pd.DataFrame:
 
 
 def _flat(row: Row, threads: int) -> dict[str, Any]:
-    latency = row["latency_ms"]
+    latency, top1 = row["latency_ms"], row["top1"] or {"value": None, "ci95": (None, None), "n": None}
     return {
         **{name: row[name] for name in ("variant", "file", "io", "sha256", "size_bytes", "gzip_bytes")},
-        "top1": row["top1"]["value"],
-        "top1_low": row["top1"]["ci95"][0],
-        "top1_high": row["top1"]["ci95"][1],
-        "n": row["top1"]["n"],
+        "top1": top1["value"],
+        "top1_low": top1["ci95"][0],
+        "top1_high": top1["ci95"][1],
+        "n": top1["n"],
         "top5": row["top5"]["value"] if row["top5"] else None,
         "drop_points": row["drop_points"],
-        "agreement": row["agreement"]["value"],
+        "agreement": row["agreement"]["value"] if row["agreement"] else None,
         **{f"latency_ms_{name}": latency[name] for name in ("median", "p90", "p99")},
         "latency_ms_low": latency["ci95"][0],
         "latency_ms_high": latency["ci95"][1],
@@ -111,11 +137,11 @@ def variants_csv(results: Results) -> str:
 
 def text_report(results: Results, folder: str | Path | None = None) -> str:
     """For a terminal: the verdict first, then the table, then what it rests on. `folder` is the run directory."""
-    found = verdict(results)
+    found, columns = verdict(results), shown_columns(results, brief=True)
     blocks = [
         _section(found.headline, found.sentences),
         _section("FAILED:", results["failures"]),
-        _aligned(BRIEF, [[column.show(row) for column in BRIEF] for row in results["variants"]]),
+        _aligned(columns, [[column.show(row) for column in columns] for row in results["variants"]]),
         _footnotes(results),
         _section("Ruled out:", ruled_out(results) if results["chosen"] else []),
         _section("Training:", [f"{term}: {text}." for term, text in facts.training(results)]),
@@ -149,10 +175,16 @@ def footnote(results: Results) -> str:
     """What the columns are of."""
     rows = results["variants"]
     threads = results["latency"][rows[0]["variant"]][0]["threads"]
-    return (
-        f"Top-1 of {rows[0]['top1']['n']:,} test images, against float32 in points; latency and MACs of one image, on "
-        f"{wording.counted(threads, 'thread')}; MB of 1,000,000 bytes."
-    )
+    top1 = rows[0]["top1"]
+    said = f"Top-1 of {top1['n']:,} test images, against float32 in points" if top1 else unlabelled(results)
+    return f"{said}; latency and MACs of one image, on {wording.counted(threads, 'thread')}; MB of 1,000,000 bytes."
+
+
+def unlabelled(results: Results) -> str:
+    """What is skipped without labels, and what stands in for it."""
+    row = results["variants"][0]
+    compared = f"compared with the model on {row['parity']['n']:,} held-out samples"
+    return f"No labels: accuracy and its budget are skipped, each file is {compared}"
 
 
 def _footnotes(results: Results) -> list[str]:

@@ -32,12 +32,12 @@ def verdict(results: Mapping[str, Any]) -> Verdict:
     reference = rows[0]
     told = [
         _ship(chosen),
-        *([] if chosen is reference else [_answers(chosen, reference)]),
+        *([] if chosen is reference or chosen["top1"] is None else [_answers(chosen, reference)]),
         _why(rows, chosen),
         budget(results),
     ]
     classes = len(results["dataset"]["class_names"])
-    if chosen["top1"]["ci95"][0] <= 1 / classes:
+    if chosen["top1"] and chosen["top1"]["ci95"][0] <= 1 / classes:
         told.insert(0, f"Mind that its top-1 is no better than guessing one of {classes} classes.")
     if chosen["verdict"] != "steady":
         told.append(f"Its latency is unstable: {'; '.join(chosen['doubts'])}. Measure again on an idle machine.")
@@ -80,17 +80,30 @@ def _speed(chosen: Row, reference: Row) -> str:
 
 def _cost(chosen: Row) -> str:
     drop = chosen["drop_points"]
+    if drop is None:
+        return f"and {_same(chosen)}"
     if drop == 0:
         return "with the same top-1"
     return f"with {abs(drop):.2f} points {'less' if drop > 0 else 'more'} top-1"
 
 
+def _same(row: Row) -> str:
+    """How near the file is to the model it was made from."""
+    agreed, found = row["agreement"], row["parity"]
+    if agreed:
+        return f"says what the model says for {wording.percent(agreed['value'])} of {agreed['n']:,} held-out images"
+    noise = "equals it" if found["sqnr_db"] is None else f"is {found['sqnr_db']:.1f} dB above the difference"
+    return f"the model's output {noise} on {found['n']:,} held-out samples"
+
+
 def _ship(chosen: Row) -> str:
-    latency = chosen["latency_ms"]
+    latency, top1 = chosen["latency_ms"], chosen["top1"]
+    accuracy = top1 and (
+        f"top-1 {wording.percent(top1['value'])} on {top1['n']:,} test images "
+        f"(95 % interval {wording.span(top1['ci95'])})"
+    )
     return (
-        f"Ship {chosen['file']}: {wording.size(chosen['size_bytes'])}, "
-        f"top-1 {wording.percent(chosen['top1']['value'])} on {chosen['top1']['n']:,} test images "
-        f"(95 % interval {wording.span(chosen['top1']['ci95'])}), "
+        f"Ship {chosen['file']}: {wording.size(chosen['size_bytes'])}, {accuracy or _same(chosen)}, "
         f"{wording.significant(latency['median'])} ms median."
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 NOT_MEASURED = "not measured"
+NO_LABELS = "no labels"
 
 
 def percent(share: float, digits: int = 2) -> str:
@@ -45,13 +46,17 @@ def significant(value: float) -> str:
     return f"{value:,.{digits}f}"
 
 
-def millions(count: float) -> str:
+def millions(count: float | None) -> str:
     """12,345,678 -> '12.3 M'; below 100,000 the number itself."""
+    if count is None:
+        return "not counted"
     return f"{significant(count / 1e6)} M" if count >= 1e5 else f"{count:,.0f}"
 
 
-def points(drop: float) -> str:
+def points(drop: float | None) -> str:
     """Top-1 points lost, as a column shows them: '-0.28', '+0.10', '0.00'"""
+    if drop is None:
+        return NO_LABELS
     return f"{-drop:+.2f}" if abs(drop) >= 0.005 else "0.00"
 
 

@@ -17,6 +17,7 @@ from edgekit.runtime.interpreter import find_runtime
 from edgekit.runtime.quiet import captured_stderr
 
 Ranges = Mapping[int, tuple[float, float]]  # tensor index in the main graph -> (min, max)
+Inputs = tuple[np.ndarray, ...]  # one array an input of the model, in order
 
 # Operators that act on each value alone: behind them, the range of the input decides the range of the output.
 ELEMENTWISE = {"ADD", "SUB", "MUL", "DIV", "QUANTIZE", "DEQUANTIZE"}
@@ -33,18 +34,19 @@ class Observer:
             self._interpreter = kind(model_content=_with_outputs(model, self._indices), num_threads=threads)
             self._interpreter.allocate_tensors()
 
-    def over(self, images: Iterable[np.ndarray]) -> Ranges:
-        """(min, max) of every float activation over `images`, float32 [1, H, W, C] each.
+    def over(self, samples: Iterable[Inputs]) -> Ranges:
+        """(min, max) of every float activation over `samples`, each an array [1, ...] an input.
 
-        Raises ValueError if there is no image.
+        Raises ValueError if there is no sample.
         """
-        source = self._interpreter.get_input_details()[0]["index"]
+        sources = [detail["index"] for detail in self._interpreter.get_input_details()]
         low = np.full(len(self._indices), np.inf, np.float32)
         high = -low
         seen = False
-        for image in images:
+        for sample in samples:
             seen = True
-            self._interpreter.set_tensor(source, image)
+            for source, values in zip(sources, sample, strict=True):
+                self._interpreter.set_tensor(source, values)
             self._interpreter.invoke()
             for place, index in enumerate(self._indices):
                 view = self._interpreter.tensor(index)()
@@ -52,7 +54,7 @@ class Observer:
                 high[place] = max(high[place], view.max())
                 del view  # the interpreter refuses to run while a view of its memory is alive
         if not seen:
-            raise ValueError("no calibration images")
+            raise ValueError("no calibration samples")
         return {i: (float(a), float(b)) for i, a, b in zip(self._indices, low, high, strict=True)}
 
 

@@ -25,7 +25,8 @@ def calibration(images: np.ndarray, raw: bool = False) -> Calibration:
     """uint8 [n, 8, 8, 3] -> a Calibration for a frozen function that takes raw pixels, or [-1, 1]."""
     real = images.astype(np.float32) if raw else images.astype(np.float32) / 127.5 - 1
     ends = (np.zeros((1, 8, 8, 3), np.float32), np.full((1, 8, 8, 3), 255, np.float32))
-    return Calibration(lambda: iter(real[:, None]), ends if raw else (ends[0] - 1, ends[1] / 127.5 - 1))
+    ends = ends if raw else (ends[0] - 1, ends[1] / 127.5 - 1)
+    return Calibration(lambda: ((image[None],) for image in real), tuple((end,) for end in ends))
 
 
 def run(content: bytes, inputs: np.ndarray) -> np.ndarray:
@@ -92,10 +93,10 @@ def test_calibration_sees_exactly_the_images_it_is_given(trained: Trained) -> No
     images = trained.dataset.calibration.read(range(100))
     seen: list[tuple[Any, ...]] = []
 
-    def watched() -> Iterator[np.ndarray]:
-        for one in calibration(images).images():
+    def watched() -> Iterator[tuple[np.ndarray, ...]]:
+        for (one,) in calibration(images).samples():
             seen.append((one.dtype, one.shape))
-            yield one
+            yield (one,)
 
     convert(freeze(trained.model), "int8", calibration=Calibration(watched, calibration(images).extremes))
     assert seen == [(np.dtype("float32"), (1, 8, 8, 3))] * 100
@@ -107,7 +108,7 @@ def test_observed_ranges_are_those_of_the_keras_layers(trained: Trained) -> None
 
     images = trained.dataset.calibration.read(range(50)).astype(np.float32) / 127.5 - 1
     content = convert(freeze(trained.model), "float32")
-    ranges = Observer(content, threads=1).over(iter(images[:, None]))
+    ranges = Observer(content, threads=1).over((image[None],) for image in images)
     graph = parse(content).subgraphs[0]
     assert set(ranges) == set(activations(parse(content)))
     for layer in ("stem_relu", "branch", "logits"):
@@ -137,7 +138,7 @@ def test_what_does_not_fit_is_refused(trained: Trained) -> None:
     frozen = freeze(trained.model)
     with pytest.raises(UsageError, match="--io uint8 is for the int8 variant, not float32"):
         convert(frozen, "float32", io="uint8")
-    with pytest.raises(UsageError, match="needs calibration images"):
+    with pytest.raises(UsageError, match="needs calibration samples"):
         convert(frozen, "int8")
 
 

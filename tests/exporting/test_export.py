@@ -33,7 +33,8 @@ def test_export_writes_verified_files_with_cards(trained: Trained, tmp_path: Pat
         jsonschema.validate(json.loads(artifact.path.with_suffix(".card.json").read_text()), load_schema("card"))
         assert card.sha256 == sha256_of(artifact.content)
         assert card.model_sha256 == sha256_of(without_metadata(artifact.content))
-        assert (card.size_bytes, card.input.shape, card.output.shape) == (len(artifact.content), (1, 8, 8, 3), (1, 10))
+        assert (card.size_bytes, [one.shape for one in (*card.inputs, *card.outputs)]) == (
+            len(artifact.content), [(1, 8, 8, 3), (1, 10)])  # fmt: skip
         assert card.verification["verified"] is True
         assert card.labels == tuple("0123456789")
         assert card.preprocessing == trained.dataset.preprocess
@@ -73,7 +74,7 @@ def test_every_normalization_goes_into_the_graph(trained: Trained, tmp_path: Pat
     data = replace(trained.dataset, preprocess=preset(name, 8, 8))
     made = Exporter(trained.model, data, limits=Verify(int8_agreement=0)).write(tmp_path, "int8", "uint8")
     card = made.artifact.card
-    assert card is not None and (card.input.scale, card.input.zero_point) == (1.0, 0)
+    assert card is not None and (card.inputs[0].scale, card.inputs[0].zero_point) == (1.0, 0)
     assert made.parity.float_ops == ()
     assert isinstance(card.preprocessing, Preprocess) and card.preprocessing.channels == data.preprocess.channels
 
@@ -83,18 +84,18 @@ def test_a_file_that_says_something_else_fails_with_the_numbers(trained: Trained
     inputs = normalize(data.val.read(range(50)), data.preprocess)
     content = convert(freeze(trained.model), "float32")
     right = np.concatenate([open_model(content).run(one[None])[0] for one in inputs])
-    assert parity(content, "float32", inputs, right, Verify()).verified
+    assert parity(content, "float32", (inputs,), (right,), Verify()).verified
     wrong = right[:, ::-1]
-    found = parity(content, "float32", inputs, wrong, Verify())
+    found = parity(content, "float32", (inputs,), (wrong,), Verify())
     assert not found.verified and found.agreement < 0.5
-    assert "outputs differ by" in found.failures[0] and "agrees with the Keras model on" in found.failures[1]
+    assert "outputs differ by" in found.failures[0] and "agrees with the model on" in found.failures[1]
 
 
 def test_ties_are_not_held_against_a_file(trained: Trained) -> None:
     inputs = normalize(trained.dataset.val.read(range(20)), trained.dataset.preprocess)
     content = convert(freeze(trained.model), "float32")
     tied = np.full((20, 10), 0.1, np.float32)
-    assert parity(content, "float32", inputs, tied, Verify(float32_max_relative=1e6)).agreement == 1.0
+    assert parity(content, "float32", (inputs,), (tied,), Verify(float32_max_relative=1e6)).agreement == 1.0
 
 
 def test_float_operators_of_a_half_quantized_file_are_named(trained: Trained) -> None:
@@ -103,7 +104,7 @@ def test_float_operators_of_a_half_quantized_file_are_named(trained: Trained) ->
     assert any(name.startswith("CONV_2D") for name in float_operators(content))
     inputs = normalize(trained.dataset.val.read(range(5)), trained.dataset.preprocess)
     reference = np.concatenate([open_model(content).run(one[None])[0] for one in inputs])
-    found = parity(content, "int8", inputs, reference, Verify())
+    found = parity(content, "int8", (inputs,), (reference,), Verify())
     assert any("operators still compute in float: " in failure for failure in found.failures)
 
 

@@ -102,8 +102,8 @@ def _exported(name: str, row: tuple[int, int, int, bool], recipe: Recipe, datase
         edgekit="0.1.0", model="mobilenet_v2", variant=name, io=io, sha256=f"{size:064x}",
         model_sha256=f"{size + 1:064x}",
         size_bytes=size, model_bytes=size - 900, gzip_bytes=round(0.83 * size),
-        input=TensorSpec(name="image", shape=(1, 32, 32, 3), dtype=io),
-        output=TensorSpec(name="probabilities", shape=(1, 10), dtype=io), output_meaning="probabilities",
+        inputs=(TensorSpec(name="image", shape=(1, 32, 32, 3), dtype=io),),
+        outputs=(TensorSpec(name="probabilities", shape=(1, 10), dtype=io),), output_meaning="probabilities",
         preprocessing=dataset.preprocess, labels=dataset.class_names, params=423_210, macs=5_941_888,
         recipe=recipe.model_dump(mode="json"), seed=0, data={"name": dataset.name}, versions={"keras": "3.12.0"},
     )  # fmt: skip
