@@ -61,7 +61,7 @@ class ZooNetwork:
 
     def identity(self) -> dict[str, Any]:
         weights = self._recipe.model.weights
-        files = {"weights": _digest(Path(weights))} if weights and weights != "imagenet" else {}
+        files = {"weights_sha256": _digest(Path(weights))} if weights and weights != "imagenet" else {}
         return {"model": self._recipe.model.model_dump(mode="json"), **files}
 
     def inputs(self) -> tuple[Any, ...]:
@@ -116,9 +116,9 @@ class OwnModel:
         custom, weights = self._recipe.model.custom, self._recipe.model.weights
         model = load_model(self._path, custom=None if custom is None else Path(custom))
         if weights is not None:
-            from edgekit.models.weights import load_file
+            from edgekit.models.weights import load_into
 
-            load_file(model, Path(weights))
+            load_into(model, self.name, None, weights)
         return model
 
     def inputs(self) -> tuple[Any, ...]:

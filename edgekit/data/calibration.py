@@ -24,7 +24,7 @@ def choose(train: Split, count: int, seed: int = 0) -> Split:
     if count < 1:
         raise UsageError(f"{count} calibration images are too few.", "Use 100 or more.")
     if count > len(train):
-        sentence = f"{count:,} calibration images were asked for, train has {len(train):,}: all of them are used."
+        sentence = f"{count:,} calibration images were asked for, there are {len(train):,}: all of them are used."
         warnings.warn(sentence, EdgekitWarning, stacklevel=3)
     _, first = np.unique(train.hashes, return_index=True)
     repeated = np.ones(len(train), bool)

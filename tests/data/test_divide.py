@@ -117,7 +117,7 @@ def test_repeated_pictures_come_last() -> None:
 def test_too_many_and_too_few_calibration_images() -> None:
     train = made([1, 2, 3], [0, 1, 2])
     with pytest.warns(
-        EdgekitWarning, match=r"^100 calibration images were asked for, train has 3: all of them are used"
+        EdgekitWarning, match=r"^100 calibration images were asked for, there are 3: all of them are used"
     ):
         assert len(choose(train, 100)) == 3
     with pytest.raises(UsageError, match="0 calibration images are too few"):

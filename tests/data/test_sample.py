@@ -80,7 +80,7 @@ def test_nothing_is_left_behind_when_writing_fails(pictures: Maker, tmp_path: Pa
 
 def test_fewer_than_asked_for_is_said(pictures: Maker, tmp_path: Path) -> None:
     root = pictures({"a": 10, "b": 10})
-    with pytest.warns(EdgekitWarning, match="100 calibration images were asked for, train has 14"):
+    with pytest.warns(EdgekitWarning, match="100 calibration images were asked for, there are 14"):
         assert sample(root, 100, tmp_path / "out").manifest["count"] == 14
 
 
