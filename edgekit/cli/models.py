@@ -1,17 +1,39 @@
-"""`edgekit models`: what --model takes, with size and cost."""
+"""`edgekit models`: what --model takes, with size, cost and published accuracy."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
 from edgekit.cli.outcome import Outcome, shared_options
 
-HEADINGS = ("model", "input", "params", "MACs", "final map", "preprocessing", "also called")
+if TYPE_CHECKING:
+    from edgekit.models.catalog import Entry
+
+LEFT = {"model", "preprocessing", "also called", "weights"}
+HEADINGS = (
+    "model",
+    "input",
+    "params",
+    "MACs",
+    "~float32 MB",
+    "~int8 MB",
+    "final map",
+    "ImageNet top-1",
+    "weights",
+    "preprocessing",
+    "also called",
+)
+NOTES = (
+    "~MB: estimated, 4 or 1 byte for each parameter that is left once normalization is folded into the convolutions.",
+    "ImageNet top-1: in percent, of float32 weights at 1000 classes and the published size, as published by:",
+)
 
 
 @click.command("models")
+@click.option("--model", metavar="NAME", help="Only this one; keras:NAME is a network of keras.applications.")
 @click.option(
     "--image-size", type=click.IntRange(min=1), help="Input height and width in pixels.  [default: published]"
 )
@@ -19,39 +41,51 @@ HEADINGS = ("model", "input", "params", "MACs", "final map", "preprocessing", "a
     "--classes", type=click.IntRange(min=2), default=1000, show_default=True, help="Outputs of the last layer."
 )
 @shared_options
-def command(image_size: int | None, classes: int) -> Outcome:
-    """The models that --model takes, with their parameters, multiply-accumulates (MACs) and final map.
+def command(model: str | None, image_size: int | None, classes: int) -> Outcome:
+    """The models that --model takes, with their parameters, multiply-accumulates (MACs) and ImageNet accuracy.
 
     Up to 64 pixels the first stride-2 layers keep the resolution until the final map is at least 4x4.
     """
+    from edgekit.cli.bar import reporter
     from edgekit.models.catalog import catalog
 
-    rows = [row.__dict__ for row in catalog(image_size, classes)]
-    return Outcome({"models": rows}, _table(rows))
+    with reporter() as report:
+        entries = catalog(image_size, classes, model, report)
+    return Outcome({"models": [asdict(entry) for entry in entries]}, _text(entries))
 
 
-def _table(rows: list[dict[str, Any]]) -> str:
+def _text(entries: tuple[Entry, ...]) -> str:
+    """The table, what its columns mean, and a numbered source for each published figure."""
+    sources = list(dict.fromkeys(entry.imagenet.source for entry in entries if entry.imagenet))
+    table = _table([HEADINGS, *(_cells(entry, sources) for entry in entries)])
+    notes = [*NOTES, *(f"  [{number}] {source}" for number, source in enumerate(sources, 1))] if sources else NOTES[:1]
+    return "\n".join([table, "", *notes])
+
+
+def _table(lines: list[tuple[str, ...]]) -> str:
     """Right-aligned numbers, two spaces between columns."""
-    lines = [HEADINGS, *(_cells(row) for row in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(HEADINGS))]
-    left = {0, 5, 6}
     return "\n".join(
         "  ".join(
-            cell.ljust(width) if i in left else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+            cell.ljust(width) if heading in LEFT else cell.rjust(width)
+            for heading, cell, width in zip(HEADINGS, line, widths, strict=True)
         ).rstrip()
         for line in lines
     )
 
 
-def _cells(row: dict[str, Any]) -> tuple[str, ...]:
-    size, (height, width) = row["image_size"], row["final_map"]
+def _cells(entry: Entry, sources: list[str]) -> tuple[str, ...]:
+    published = entry.imagenet
     return (
-        row["name"],
-        f"{size}x{size}",
-        f"{row['params']:,}",
-        f"{row['macs'] / 1e6:.2f} M",
-        f"{height}x{width}",
-        row["preprocess"],
-        ", ".join(row["aliases"]),
+        entry.name,
+        f"{entry.image_size}x{entry.image_size}",
+        f"{entry.params:,}",
+        f"{entry.macs / 1e6:,.2f} M",
+        f"{entry.estimated_float32_mb:.2f}",
+        f"{entry.estimated_int8_mb:.2f}",
+        "x".join(map(str, entry.final_map)) if entry.final_map else "-",
+        f"{published.top1:.1f} [{sources.index(published.source) + 1}]" if published else "-",
+        "imagenet" if published and published.origin else "-",
+        entry.preprocess,
+        ", ".join(entry.aliases),
     )

@@ -7,6 +7,7 @@ of FLOPs). Normalization, activations, pooling and additions are not counted.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -34,7 +35,7 @@ class Cost:
     """A whole model, for one image. `layers` are those with weights, in the model's order.
 
     `deployed_params` has batch normalization folded into the convolution before it, as the converter does;
-    `final_map` is the height and width before global pooling, None without such a layer.
+    `final_map` is the height and width before the last global pooling or, without one, before flattening; else None.
     """
 
     params: int
@@ -52,22 +53,33 @@ def count(model: Any) -> Cost:
     """
     flat = list(_flat(model))
     layers = tuple(_cost(layer) for layer in flat if layer.weights)
-    maps = [layer.input.shape[1:3] for layer in flat if isinstance(layer, keras.layers.GlobalAveragePooling2D)]
     return Cost(
         params=sum(layer.params for layer in layers),
         deployed_params=sum(layer.deployed_params for layer in layers),
         macs=sum(layer.macs for layer in layers),
-        final_map=tuple(maps[-1]) if maps else None,
+        final_map=_final_map(flat),
         layers=layers,
     )
 
 
+def _final_map(flat: list[Any]) -> tuple[int, int] | None:
+    for kinds in ((keras.layers.GlobalAveragePooling2D, keras.layers.GlobalMaxPooling2D), keras.layers.Flatten):
+        once = [layer for layer in flat if isinstance(layer, kinds) and len(layer._inbound_nodes) == 1]
+        maps = [layer.input.shape[1:3] for layer in once if len(layer.input.shape) == 4]
+        if maps:
+            height, width = maps[-1]
+            return height, width
+    return None
+
+
 def _flat(model: Any) -> Iterator[Any]:
+    graph = getattr(model, "_functional", model)  # a Sequential has its graph inside
+    used = Counter(id(node.operation) for nodes in getattr(graph, "_nodes_by_depth", {}).values() for node in nodes)
     for layer in model.layers:
+        if used[id(layer)] > 1 and layer.weights:
+            raise BadInput(f"The layer {layer.name!r} is used more than once.", "Use each layer once.")
         if isinstance(layer, keras.Model):
             yield from _flat(layer)
-        elif sum(node.operation is layer for nodes in model._nodes_by_depth.values() for node in nodes) > 1:
-            raise BadInput(f"The layer {layer.name!r} is used more than once.", "Use each layer once.")
         else:
             yield layer
 
@@ -117,16 +129,20 @@ def _dense(layer: Any) -> int:
     return math.prod(layer.input.shape[1:-1]) * math.prod(layer.kernel.shape)
 
 
+def _transposed(layer: Any) -> int:
+    return _area(layer.input) * math.prod(layer.kernel.shape)
+
+
 def _none(layer: Any) -> int:
     return 0
 
 
 MACS: dict[str, Callable[[Any], int]] = {
-    "Conv2D": _conv,
-    "DepthwiseConv2D": _conv,
-    "SeparableConv2D": _separable,
+    **dict.fromkeys(("Conv1D", "Conv2D", "Conv3D", "DepthwiseConv1D", "DepthwiseConv2D"), _conv),
+    **dict.fromkeys(("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"), _transposed),
+    **dict.fromkeys(("SeparableConv1D", "SeparableConv2D"), _separable),
     "Dense": _dense,
-    "BatchNormalization": _none,
-    "Normalization": _none,
+    **dict.fromkeys(("BatchNormalization", "LayerNormalization", "GroupNormalization", "Normalization"), _none),
+    **dict.fromkeys(("LayerScale", "PReLU", "Embedding"), _none),  # LayerScale is ConvNeXt's
 }
-FOLDING = frozenset({"Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Dense"})
+FOLDING = frozenset({"Conv1D", "Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Dense"})

@@ -23,7 +23,7 @@ MIN_INPUT = 8
 
 
 KERAS = "keras.io/api/applications"
-V3_WEIGHTS = "keras.applications.MobileNetV3"
+V3_TABLE = "keras.applications, the table in MobileNetV3's documentation"
 TORCHVISION = "pytorch.org/vision/stable/models"
 LITE = "tensorflow/tpu, models/official/efficientnet/lite"
 V1 = "Howard et al. 2017, arXiv:1704.04861"
@@ -45,7 +45,7 @@ def _keras(top1: float, name: str) -> Imagenet:
 
 def _v3(variant: str, top1: float) -> Row:
     size = "Small" if variant.startswith("small") else "Large"
-    imagenet = Imagenet(top1, V3_WEIGHTS + size, V3_WEIGHTS + size)
+    imagenet = Imagenet(top1, V3_TABLE, f"keras.applications.MobileNetV3{size}")
     return Row("mobilenet_v3", variant, 5, "tf", 224, 1.0, V3, imagenet)
 
 

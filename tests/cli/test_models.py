@@ -10,21 +10,55 @@ from edgekit.cli import main
 
 
 def test_table(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["models", "--image-size", "32", "--classes", "10"]) == 0
+    assert main(["models", "--model", "resnet", "--image-size", "32", "--classes", "10"]) == 0
+    heading, row, empty, note = capsys.readouterr().out.splitlines()
+    assert heading.split()[:3] == ["model", "input", "params"]
+    assert row.split() == ["resnet8", "32x32", "78,714", "12.50", "M", "0.31", "0.08", "8x8", "-", "-", "tf", "resnet"]
+    assert empty == "" and note.startswith("~MB: estimated")
+
+
+def test_published_accuracy_comes_with_its_source(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "--model", "efficientnet_lite3", "--image-size", "32"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split()[:3] == ["model", "input", "params"]
-    row = next(line.split() for line in lines if line.startswith("resnet8"))
-    assert row == ["resnet8", "32x32", "78,714", "12.50", "M", "8x8", "tf", "resnet"]
+    assert lines[1].split()[-5:] == ["4x4", "79.8", "[1]", "-", "lite"]
+    assert lines[-1] == "  [1] tensorflow/tpu, models/official/efficientnet/lite"
 
 
-def test_json_at_the_published_sizes(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["models", "--json"]) == 0
+def test_json_at_the_published_size(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "--model", "mobilenet", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
-    models = {model["name"]: model for model in answer["result"]["models"]}
     assert answer["ok"] and answer["command"] == "models"
-    assert models["mobilenet_v2"]["params"] == 3_538_984 and models["mobilenet_v2"]["final_map"] == [7, 7]
+    assert answer["result"]["models"] == [
+        {
+            "name": "mobilenet_v2",
+            "aliases": ["mobilenet"],
+            "image_size": 224,
+            "params": 3_538_984,
+            "deployed_params": 3_487_816,
+            "macs": 300_774_272,
+            "estimated_float32_mb": 13.951264,
+            "estimated_int8_mb": 3.487816,
+            "final_map": [7, 7],
+            "preprocess": "tf",
+            "source": "Sandler et al. 2018, arXiv:1801.04381",
+            "imagenet": {
+                "top1": 71.3,
+                "source": "keras.io/api/applications",
+                "origin": "keras.applications.MobileNetV2",
+            },
+        }
+    ]
 
 
-def test_too_small_an_image_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["models", "--image-size", "4"]) == 3
-    assert "at least 8x8" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--image-size", "4"], "at least 8x8"),
+        (["--model", "mobilenet_v9"], "Unknown model 'mobilenet_v9'. Did you mean 'mobilenet"),
+        (["--model", "keras:vgg16"], "Did you mean keras:VGG16?"),
+        (["--model", "keras:InceptionV3", "--image-size", "64"], "at least 75x75"),
+    ],
+)
+def test_what_cannot_work_is_refused(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", *arguments]) == 3
+    assert said in capsys.readouterr().err
