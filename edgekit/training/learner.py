@@ -118,7 +118,21 @@ def head_alone(model: keras.Model, material: Material, config: Train) -> Learner
 
 def _on_images(base: keras.Model, head: keras.Model) -> keras.Model:
     image = keras.Input(base.input_shape[1:], name="image")
-    return keras.Model(image, head(base(image, training=False)), name="frozen_base")
+    return keras.Model(image, head(_Inference(base)(image)), name="frozen_base")
+
+
+class _Inference(keras.layers.Layer):
+    """A model that runs as in inference while the model around it trains.
+
+    `base(image, training=False)` in a functional model does not do that: `fit` tells every layer that it trains.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        super().__init__(name="inference")
+        self._model = model
+
+    def call(self, images: Any) -> Any:
+        return self._model(images, training=False)
 
 
 def _features(base: keras.Model, images: Remembering, material: Material) -> np.ndarray | None:

@@ -125,8 +125,8 @@ def everything_trainable(model: keras.Model) -> Iterator[None]:
     layers = model._flatten_layers()
     variables = [variable for layer in layers for variable in layer._trainable_variables]
     before = [layer.trainable for layer in layers], [variable.trainable for variable in variables]
-    model.trainable = True
     try:
+        _set_trainable(layers)
         yield
     finally:
         for layer, flag in zip(layers, before[0], strict=True):
@@ -142,14 +142,22 @@ def unfreeze(model: keras.Model, units: Units, phase: Phase) -> None:
     means inference mode, although its gamma and beta may learn (R2).
     """
     assert phase.unfrozen is not None
-    model.trainable = True
-    for layer in model._flatten_layers():
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.trainable = False
+    layers = model._flatten_layers()
+    _set_trainable(layers)
+    for layer in layers:
+        layer._trainable = not isinstance(layer, keras.layers.BatchNormalization)
     for number, unit in enumerate(units):
         for layer in (part for whole in unit for part in whole._flatten_layers()):
             for variable in layer._trainable_variables:
                 variable.trainable = number < phase.unfrozen
+
+
+def _set_trainable(layers: list[Any]) -> None:
+    """One by one: `model.trainable = True` does nothing to the layers where the model itself is trainable already."""
+    for layer in layers:
+        layer._trainable = True
+        for variable in layer._trainable_variables:
+            variable.trainable = True
 
 
 def rate_factors(config: Train, units: Units) -> dict[int, float]:

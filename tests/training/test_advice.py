@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from edgekit.errors import DeviceError
-from edgekit.train_config import Augment, Train
+from edgekit.train_config import Augment, FineTune, Train
 from edgekit.training.advice import curve_advice, learning_rate_advice, out_of_memory
 
 
@@ -57,3 +57,19 @@ def test_out_of_memory_names_a_smaller_batch() -> None:
     error = out_of_memory(64)
     assert isinstance(error, DeviceError) and "64 images" in error.fact and "--batch-size 32" in error.remedy
     assert "--image-size" in out_of_memory(1).remedy
+
+
+@pytest.mark.parametrize(
+    ("rate", "tuned", "said"),
+    [
+        (2e-3, FineTune(), None),
+        (2e-3, FineTune(mode="features", base_rate=1.0), None),
+        (2e-4, FineTune(), "0.0002 is below the usual 0.001 to 0.01 of adamw for a new head."),
+        (2e-3, FineTune(base_rate=1.0), "0.002 is above the usual 1e-05 to 0.001 of adamw for fine-tuning the base."),
+        (2e-3, FineTune(base_rate=1e-3), "2e-06 is below the usual 1e-05 to 0.001 of adamw for fine-tuning the base."),
+        (0.1, FineTune(), "for a new head. A learning rate of 0.01 is above"),
+    ],
+)
+def test_learning_rates_of_fine_tuning_have_ranges_of_their_own(rate: float, tuned: FineTune, said: str | None) -> None:
+    advice = learning_rate_advice(Train(learning_rate=rate, fine_tune=tuned))
+    assert advice is None if said is None else advice is not None and said in advice
