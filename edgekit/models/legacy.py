@@ -23,12 +23,13 @@ CONSTANT = "_CONSTANT_VALUE"
 # What every Keras 3 layer takes beside its own parameters.
 COMMON = frozenset({"name", "trainable", "dtype", "activity_regularizer"})
 # Keys that Keras 3 lacks, and the value with which they change nothing. None and False never do.
-HARMLESS: dict[str, Any] = {"groups": 1, "noise_shape": None, "implementation": (1, 2), "time_major": False}
+HARMLESS: dict[str, tuple[Any, ...]] = {"groups": (1,), "implementation": (1, 2), "trainable": (True,)}
 # The depthwise kinds have kernel_* from the class above them and never used it: they have depthwise_*.
 UNUSED: dict[str, tuple[str, ...]] = {
     "DepthwiseConv2D": ("kernel_initializer", "kernel_regularizer", "kernel_constraint", "filters"),
     "SeparableConv2D": ("kernel_initializer", "kernel_regularizer", "kernel_constraint"),
 }
+RENAMED: dict[tuple[str, str], str] = {("LeakyReLU", "alpha"): "negative_slope"}
 
 
 def build(tree: dict[str, Any], custom: Mapping[str, Any]) -> Any:
@@ -90,18 +91,18 @@ def layer(entry: dict[str, Any], custom: Mapping[str, Any]) -> Any:
 
 def _kept(cls: Any, kind: str, config: dict[str, Any]) -> dict[str, Any]:
     """The configuration without what Keras 3 has no parameter for. Raises BadInput where that would matter."""
-    known = COMMON | set(inspect.signature(cls.__init__).parameters)
+    parameters = inspect.signature(cls.__init__).parameters
+    open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    known = set(parameters) | (COMMON if open_ended else set())
     kept = {}
     for key, value in config.items():
         if key in known:
             kept[key] = value
             continue
-        harmless = HARMLESS.get(key)
-        allowed = harmless if isinstance(harmless, tuple) else (harmless,)
-        unused = key in UNUSED.get(kind, ()) or (kind == "LeakyReLU" and key == "alpha")
-        if key == "alpha" and kind == "LeakyReLU":
-            kept["negative_slope"] = value
-        elif value is not None and value is not False and value not in allowed and not unused:
+        harmless = value is None or value is False or value in HARMLESS.get(key, ()) or key in UNUSED.get(kind, ())
+        if (kind, key) in RENAMED:
+            kept[RENAMED[kind, key]] = value
+        elif not harmless:
             raise BadInput(
                 f"The {kind} layer {config.get('name')} has {key}={value!r}, which Keras 3 cannot do.",
                 "Rebuild the model without it, with Keras 3.",

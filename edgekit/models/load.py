@@ -15,7 +15,7 @@ from edgekit.errors import BadInput, EdgekitError
 from edgekit.models.backend import import_keras
 from edgekit.models.custom import load_custom
 from edgekit.models.hdf5 import array, child, is_hdf5, open_hdf5, texts
-from edgekit.models.model_config import Config, check, read_hdf5, read_zip, weights_alone
+from edgekit.models.model_config import MODELS, Config, check, operation_module, read_hdf5, read_zip, weights_alone
 from edgekit.models.saved_model import MAX_INPUT, SavedModel, load_saved_model
 from edgekit.models.weight_files import weighted
 
@@ -123,11 +123,29 @@ def _deserialized(config: Config, objects: dict[str, Any], keras: Any) -> Any:
         from edgekit.models import legacy
 
         return legacy.build(config.tree, objects)
-    tree = {key: value for key, value in config.tree.items() if key != "compile_config"}
-    tree.setdefault("module", "keras")  # Keras 3 leaves it out in .h5 files
-    tree["class_name"] = {"Functional": "Model"}.get(tree["class_name"], tree["class_name"])
-    tree["module"] = "keras" if tree["class_name"] in ("Model", "Sequential") else tree["module"]
+    tree = dict(_with_modules(config.tree))
+    if tree["class_name"] in MODELS:  # whatever module it names
+        tree = {
+            "module": "keras",
+            "class_name": tree["class_name"].replace("Functional", "Model"),
+            "config": tree["config"],
+        }
     return keras.saving.deserialize_keras_object(tree, custom_objects=objects, safe_mode=True)
+
+
+def _with_modules(value: Any) -> Any:
+    """The tree with the modules of operators, which Keras 3 leaves out in .h5 files and then does not find.
+
+    Layers of the same name, such as Add, can be trained or not; operators have no such setting.
+    """
+    if isinstance(value, list):
+        return [_with_modules(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    found = {key: _with_modules(item) for key, item in value.items()}
+    operator = "inbound_nodes" in value and "module" not in value and "trainable" not in value["config"]
+    module = operation_module(str(value["class_name"])) if operator else None
+    return {**found, "module": module, "registered_name": None} if module else found
 
 
 def _load_weights(model: Any, config: Config) -> None:

@@ -7,6 +7,7 @@ Keras's own classes and of those that the user trusts (`--custom`), so nothing t
 from __future__ import annotations
 
 import json
+import sys
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ REMEDY = "Give the Python file that defines them: --custom FILE.py."
 
 # Where Keras's own classes and functions are found by name.
 PUBLIC = ("layers", "models", "initializers", "regularizers", "constraints", "activations", "dtype_policies", "ops")
-OPERATIONS = "keras.src.ops."  # what Keras 3 writes for operators between layers, such as x + y
+# Where the operators between layers are, such as x + y, in Keras 3's files.
+OPERATIONS = tuple(f"keras.src.ops.{part}" for part in ("numpy", "nn", "core", "math", "image", "linalg", "einops"))
 MODELS = ("Functional", "Model", "Sequential")
 PLAIN = ("__keras_tensor__", "__numpy__", "__tensor__", "__bytes__", "__ellipsis__", "__slice__")
 KERAS_2_OPERATORS = ("TFOpLambda", "SlicingOpLambda")
@@ -124,10 +126,12 @@ def _known(entry: dict[str, Any], custom: Mapping[str, Any], keras: Any) -> bool
     name = entry["config"] if kind == "function" else kind
     if not isinstance(name, str) or not isinstance(module, str | None):
         return False
+    if name in custom:
+        return True
     if kind in (*MODELS, *KERAS_2_OPERATORS):
         return True
-    if module is not None and module.startswith(OPERATIONS):
-        return hasattr(keras.ops, _function_name(name)) or name in ("GetItem", "Cast", "TrueDivide")
+    if operation_module(name, module):
+        return True
     if module is not None and module.split(".")[0] not in ("keras", "tf_keras", "builtins"):
         return False
     if kind in ("Policy", "DTypePolicy", "DTypePolicyMap"):
@@ -135,9 +139,15 @@ def _known(entry: dict[str, Any], custom: Mapping[str, Any], keras: Any) -> bool
     return any(hasattr(getattr(keras, place), name) for place in PUBLIC)
 
 
-def _function_name(operation: str) -> str:
-    """Relu6 -> relu6, LogSoftmax -> log_softmax."""
-    return "".join(f"_{c.lower()}" if c.isupper() and i else c.lower() for i, c in enumerate(operation))
+def operation_module(name: str, module: str | None = None) -> str | None:
+    """The module of the operator class `name`, in `module` or wherever Keras has it; None if it is none."""
+    import keras
+
+    for place in OPERATIONS if module is None else {module} & set(OPERATIONS):
+        found = vars(sys.modules[place]).get(name) if place in sys.modules else None
+        if isinstance(found, type) and issubclass(found, keras.Operation):
+            return place
+    return None
 
 
 def _named_function(config: Any, custom: Mapping[str, Any]) -> bool:
@@ -167,9 +177,17 @@ def _member(archive: zipfile.ZipFile, name: str) -> bytes:
 
 
 def _tree(path: Path, tree: Any) -> dict[str, Any]:
-    if not isinstance(tree, dict) or not isinstance(tree.get("class_name"), str) or "config" not in tree:
+    if not isinstance(tree, dict) or not isinstance(tree.get("class_name"), str) or not tree.get("config"):
         raise BadInput(f"{path} describes no Keras model.", "Save it with model.save(FILE).")
-    return tree
+    found: dict[str, Any] = _without_training(tree)
+    return found
+
+
+def _without_training(value: Any) -> Any:
+    """The tree without optimizers, losses and metrics: a model is loaded to be used or trained anew."""
+    if isinstance(value, dict):
+        return {key: _without_training(item) for key, item in value.items() if key != "compile_config"}
+    return [_without_training(item) for item in value] if isinstance(value, list) else value
 
 
 def _damaged(path: Path, error: Exception) -> BadInput:

@@ -100,7 +100,7 @@ def _translated(path: Path) -> Any:
 def _tree(path: Path) -> dict[str, Any]:
     """The model's configuration in keras_metadata.pb. Raises _NoKeras where there is none."""
     try:
-        from tf_keras.src.protobuf import saved_metadata_pb2
+        from tf_keras.protobuf import saved_metadata_pb2
     except ModuleNotFoundError:
         raise _NoKeras("the package tf_keras, which reads Keras 2's folders, is not installed") from None
     from google.protobuf.message import DecodeError
@@ -111,13 +111,24 @@ def _tree(path: Path) -> dict[str, Any]:
     try:
         metadata.ParseFromString((path / KERAS_METADATA).read_bytes())
         root = next(node for node in metadata.nodes if node.node_path == "root")
-        tree = json.loads(root.metadata)
+        tree = _plain(json.loads(root.metadata))
         found = {"class_name": tree["class_name"], "config": tree["config"]}
     except (DecodeError, StopIteration, ValueError, KeyError, TypeError):
         raise _NoKeras("its Keras configuration is damaged") from None
     if not isinstance(found["config"], dict) or "layers" not in found["config"]:
         raise _NoKeras(f"it is a model of the class {found['class_name']}, not a graph of layers")
     return found
+
+
+def _plain(value: Any) -> Any:
+    """Tuples and shapes, which Keras 2 marks in SavedModels, as lists."""
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.get("class_name") in ("__tuple__", "TensorShape"):
+        return _plain(value["items"])
+    return {key: _plain(item) for key, item in value.items()}
 
 
 def _signature(path: Path, loaded: Any, reason: str) -> SavedModel:
