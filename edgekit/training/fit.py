@@ -60,6 +60,9 @@ def train(
 ) -> Trained:
     """Trains a classifier on logits in place; afterwards it has the weights of its best epoch on `dataset.val`.
 
+    With `config.fine_tune`, the layers that it names learn and batch normalization runs as in inference, whatever
+    the model's `trainable` flags say; these are afterwards as they were.
+
     With `state_dir`, the same call after an interruption goes on behind the last finished epoch and ends with
     the same bits as without. Never reads `dataset.test`. Warns of an unusual learning rate. Raises BadInput
     where model and data do not fit or the loss is no longer finite, DeviceError where memory does not
@@ -190,7 +193,8 @@ class _Run:
             "seconds": round(time.monotonic() - self._started, 3),
         }
         _check_finite(row, config)
-        self._note = f"epoch {number + 1}/{config.epochs}, validation top-1 {row['val_top1']:.1%}"
+        frozen = ", base frozen" if self._phases[self.phase_number].frozen_base else ""
+        self._note = f"epoch {number + 1}/{config.epochs}{frozen}, validation top-1 {row['val_top1']:.1%}"
         self._report((number + 1) * len(batches), config.epochs * len(batches))
         return row
 

@@ -25,8 +25,8 @@ from edgekit.training.batches import (
 )
 from edgekit.training.optimizer import make_optimizer
 
-VAL_BATCH = 256
-BASE_BATCH = 64  # images through a frozen base at a time
+VAL_BATCH = 256  # images at a time where nothing is learned, at most
+VAL_PIXELS = VAL_BATCH * 64 * 64  # of larger images fewer, so that they need no more memory
 REMEMBERED = 500_000_000  # bytes of features kept, of the training and of the validation images each
 
 
@@ -38,6 +38,8 @@ class Material:
         self.train, self.val = Remembering(dataset.train), Remembering(dataset.val)
         self.augmenter = Augmenter(config.augment.on(dataset.name))
         weights = class_weights(dataset.train.labels, self.classes, config.class_weights)
+        size = dataset.preprocess
+        self._plain = max(16, min(VAL_BATCH, VAL_PIXELS // (size.height * size.width))), self.classes
         self._rest = (config.batch_size, self.augmenter, weights, seed)
 
     def batches(self, epoch: int, features: np.ndarray | None = None) -> TrainBatches:
@@ -47,9 +49,14 @@ class Material:
         return FeatureTrainBatches(features, self.train, *self._rest, epoch)
 
     def validation(self, features: np.ndarray | None = None) -> PlainBatches:
+        """The validation images in their order."""
         if features is None:
-            return PlainBatches(self.val, VAL_BATCH, self.classes)
-        return FeaturePlainBatches(features, self.val, VAL_BATCH, self.classes)
+            return self.plain(self.val)
+        return FeaturePlainBatches(features, self.val, *self._plain)
+
+    def plain(self, images: Remembering) -> PlainBatches:
+        """All images in their order, not augmented."""
+        return PlainBatches(images, *self._plain)
 
 
 @dataclass(frozen=True)
@@ -140,7 +147,7 @@ def _features(base: keras.Model, images: Remembering, material: Material) -> np.
     if 4 * len(images) * math.prod(base.output_shape[1:]) > REMEMBERED:
         return None
     base.compile(None, jit_compile=_jit())
-    batches = PlainBatches(images, BASE_BATCH, material.classes)
+    batches = material.plain(images)
     with own_errors(batches):
         return np.asarray(base.predict(batches, verbose=0), np.float32)
 

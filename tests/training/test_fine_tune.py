@@ -21,6 +21,7 @@ from edgekit.training import learner
 from edgekit.training.fit import train
 from edgekit.training.optimizer import make_optimizer
 from edgekit.training.phases import base_units, everything_trainable, phases, rate_factors
+from edgekit.training.precision import bfloat16
 from tests.training import small
 
 BASE = ("first", "second", "third", "fourth")  # with first_norm and so on, but for the fourth
@@ -182,6 +183,17 @@ def test_a_frozen_base_runs_over_each_image_once(monkeypatch: pytest.MonkeyPatch
     for one, other in zip(kept.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
     pd.testing.assert_frame_equal(first.drop(columns="seconds"), second.drop(columns="seconds"), atol=1e-4)
+
+
+@pytest.mark.parametrize("mode", ["features", "full"])
+def test_in_bfloat16_the_same_weights_move(mode: str) -> None:
+    model = pretrained()
+    before = values(model)
+    with bfloat16(model):
+        train(model, small.digits(), tuned(mode=mode, head_epochs=0))
+    assert moved(before, values(model)) == (ALL if mode == "full" else learnable("logits"))
+    assert {v.dtype for v in model.weights} == {"float32"}
+    assert np.isfinite(np.concatenate([w.ravel() for w in model.get_weights()])).all()
 
 
 def one_step(optimizer: str, settings: dict[str, float], decay: float = 0.0) -> dict[str, np.ndarray]:
