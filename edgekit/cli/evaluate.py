@@ -8,22 +8,23 @@ from typing import Any
 import click
 
 from edgekit.cli.outcome import Outcome, shared_options
+from edgekit.cli.preprocessing import preparation_given, preprocessing_options
 
 
 @click.command("evaluate", no_args_is_help=True)
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
 @click.option("--data", "source", required=True, metavar="SOURCE", help="Folder of class subfolders, .npz or digits.")
-@click.option("--preprocess", metavar="PRESET|FILE.json", help="raw, unit, tf, caffe, imagenet, or a card's block.")
+@preprocessing_options
 @click.option("--workers", type=click.IntRange(min=1), help="Processes; default: one a core.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Images at a time; default: by their size.")
 @shared_options
 def command(
-    files: tuple[Path, ...], source: str, preprocess: str | None, workers: int | None, batch_size: int | None
+    files: tuple[Path, ...], source: str, workers: int | None, batch_size: int | None, **flags: Any
 ) -> Outcome:
     """Top-1 and top-5 accuracy of .tflite files, with the number of images and the 95 % interval.
 
-    How images are prepared comes from the file's card (FILE.card.json); a file without one needs --preprocess. With
-    several files each is compared with the first, image by image.
+    How images are prepared comes from the file's card (FILE.card.json); a file without one needs --preprocess, or
+    --mean and --std. With several files each is compared with the first, image by image.
     """
     from edgekit.cli.bar import reporter
     from edgekit.data.dataset import load_images
@@ -31,9 +32,10 @@ def command(
     from edgekit.evaluation.evaluate import evaluate
     from edgekit.evaluation.expects import expected
 
-    wanted = [expected(file, preprocess) for file in files]
+    look = preparation_given(flags)
+    wanted = [expected(file, look) for file in files]
     with reporter() as progress:
-        splits = {one: load_images(source, one.preprocess, one.labels, one.trained_on, progress)
+        splits = {one: load_images(source, one.preprocess, one.classes, one.trained_on, progress)
                   for one in dict.fromkeys(wanted)}  # fmt: skip
         found = [evaluate(file, splits[one], one.preprocess, labels=one.labels, workers=workers, batch_size=batch_size,
                           progress=progress) for file, one in zip(files, wanted, strict=True)]  # fmt: skip

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
 
 from edgekit.artifact import load_artifact
+from edgekit.data.classes import Classes
 from edgekit.errors import BadInput, UsageError, unknown
-from edgekit.preprocess import PRESETS, Preprocess, load_block, preset
+from edgekit.models.imagenet import imagenet_classes
+from edgekit.preprocess import PRESETS, Preprocess
 from edgekit.runtime.probe import Probed, probe
 
 
@@ -19,9 +25,15 @@ class Expected:
     labels: tuple[str, ...] | None
     trained_on: str | None
 
+    @property
+    def classes(self) -> Classes | None:
+        """The labels, and what else data sets call ImageNet's."""
+        published = imagenet_classes()
+        return published if self.labels == published.names else self.labels and Classes(self.labels)
 
-def expected(path: Path, preprocess: str | None) -> Expected:
-    """`preprocess` (a preset's name or a JSON file) goes before the card's. UsageError where there is neither."""
+
+def expected(path: Path, preprocess: str | Mapping[str, Any] | None) -> Expected:
+    """`preprocess` (a preset's name, or a block) goes before the card's. UsageError where there is neither."""
     found = probe(path)
     card = load_artifact(path).card
     known = (card.labels or None, card.data.get("sha256")) if card else (None, None)
@@ -30,19 +42,23 @@ def expected(path: Path, preprocess: str | None) -> Expected:
     if card is None:
         raise UsageError(
             f"{path} has no card that says how images are prepared for it.",
-            f"Give --preprocess {'|'.join(PRESETS)} or a JSON file.",
+            f"Give --preprocess {'|'.join(PRESETS)} or a JSON file, or --mean and --std.",
         )
     if card.preprocessing is None:
         raise BadInput(f"{path} takes no images, its card says.", "Give an image classifier.")
     return Expected(card.preprocessing, *known)
 
 
-def _given(preprocess: str, found: Probed) -> Preprocess:
-    if preprocess.endswith(".json"):
-        return load_block(Path(preprocess))
-    if preprocess not in PRESETS:
+def _given(preprocess: str | Mapping[str, Any], found: Probed) -> Preprocess:
+    if isinstance(preprocess, str) and preprocess not in PRESETS:
         raise unknown("preprocessing preset", preprocess, PRESETS, UsageError)
     shape = found.inputs[0].shape
     if len(shape) != 4:
         raise BadInput(f"{found.path} is not an image classifier: it takes {list(shape)}.", "Give an image classifier.")
-    return preset(preprocess, height=shape[1], width=shape[2])
+    values = PRESETS[preprocess] if isinstance(preprocess, str) else preprocess
+    try:
+        return Preprocess.model_validate({"height": shape[1], "width": shape[2], **values})
+    except ValidationError as error:
+        first = error.errors()[0]
+        fact = f"--{'.'.join(map(str, first['loc']))}: {first['msg']}, not {first['input']!r}."
+        raise UsageError(fact, "`edgekit evaluate --help` says what is known.") from None

@@ -11,9 +11,20 @@ from __future__ import annotations
 import functools
 from importlib import resources
 
+from edgekit.data.classes import Classes
+
 
 @functools.cache
 def imagenet_labels() -> tuple[tuple[str, str], ...]:
     """(WordNet id, readable name) of each class; all of them different."""
     lines = resources.files("edgekit.models").joinpath("imagenet.tsv").read_text("utf-8").splitlines()
     return tuple((wnid, name) for wnid, name in (line.split("\t") for line in lines))
+
+
+@functools.cache
+def imagenet_classes() -> Classes:
+    """By their readable names; a data set may also call them by their WordNet ids, as ImageNet does, or positions."""
+    labels = imagenet_labels()
+    ids = {wnid: position for position, (wnid, _) in enumerate(labels)}
+    positions = {str(position): position for position in range(len(labels))}
+    return Classes(tuple(name for _, name in labels), {**positions, **ids})
