@@ -41,15 +41,16 @@ PAIRS = [
     Pair("mobilenet_v3_small_minimalistic", "MobileNetV3Small", 96, None, MINIMALISTIC),
     Pair("mobilenet_v3_large", "MobileNetV3Large", 96, 1.25, V3),
     Pair("mobilenet_v3_large_minimalistic", "MobileNetV3Large", 96, None, MINIMALISTIC),
-    # The published sizes of B1 and B3 have maps with odd sides: 15, and 75.
-    Pair("efficientnet_b0", "EfficientNetB0", 224),
+    # Maps with odd sides, where padding before a stride of 2 differs: 97, 49, 25 and 7; 15 at B1's published size.
+    Pair("efficientnet_b0", "EfficientNetB0", 97),
     Pair("efficientnet_b1", "EfficientNetB1", 240),
-    Pair("efficientnet_b3", "EfficientNetB3", 300),
     Pair("resnet50", "ResNet50", 96),
     Pair("resnet50_v2", "ResNet50V2", 96),
 ]
 DEEP = [
+    Pair("efficientnet_b0", "EfficientNetB0", 224),
     Pair("efficientnet_b2", "EfficientNetB2", 260),
+    Pair("efficientnet_b3", "EfficientNetB3", 300),
     *(Pair(f"efficientnet_b{number}", f"EfficientNetB{number}", 100) for number in (4, 5, 6, 7)),
     Pair("resnet101", "ResNet101", 96),
     Pair("resnet152", "ResNet152", 96),

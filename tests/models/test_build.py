@@ -82,7 +82,7 @@ def test_a_small_input_leaves_a_4x4_map_in_every_family(name: str) -> None:
 def test_other_input_sizes_work(name: str) -> None:
     """R34: odd and non-square too. All are built, one is run."""
     alpha = 0.25 if ZOO[name].alpha else None
-    for size in ((8, 8), (9, 27), (64, 40), (65, 65), (97, 130)):
+    for size in ((8, 8), (9, 27), (65, 65), (97, 130)):
         with keras.StatelessScope(initialize_variables=False):
             built = build(name, classes=4, input_shape=(*size, 3), alpha=alpha)
         assert built.output_shape == (None, 4) and min(count(built).final_map or (0,)) >= 1
