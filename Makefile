@@ -10,7 +10,7 @@ $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] <= (3, 13) else "edgekit needs Python 3.11 to 3.13: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(RUN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
-	$(RUN)/python -m pip install --quiet --disable-pip-version-check --editable '.[train,report,dev]'
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check --editable '.[train,weights,report,dev]'
 	touch $(READY)
 
 compress: $(READY)  ## The main job: train, quantize, export, verify, measure, report

@@ -89,6 +89,8 @@ def _data(recipe: Recipe, subject: Subject, progress: Reporter) -> Dataset | Arr
                 "Give --calibration FILE.npz with an array for each of its inputs, and neither --data nor --epochs.",
             )
         return load_arrays(given, subject.inputs(), calibration_samples=wanted.calibration_images)
+    if recipe.train.epochs and wanted.source is None:
+        raise UsageError("Training needs images with labels.", "Give --data, or --epochs 0.")
     return load_data(
         wanted.source,
         preprocess=preprocess,

@@ -321,7 +321,8 @@ def _complaint(error: Any, place: tuple[str, ...], lines: Lines, path: Path) -> 
     known = tuple(part for n, part in enumerate(place) if place[: n + 1] in lines)  # a union adds its members' names
     line = lines.get(known)
     where = f"{path}:{line}" if line else ("the command line" if known in lines else str(path))
-    field = ".".join(known or place)
+    inner = place[len(known) : len(known) + 1]  # within a block that was given whole
+    field = ".".join((*known, *inner) if known and inner and inner[0] in _keys(known) else known or place)
     if error["type"] == "extra_forbidden":
         keys = _keys(place[:-1])
         close = difflib.get_close_matches(place[-1], keys, n=1, cutoff=0.0)

@@ -92,8 +92,8 @@ def _same(row: Row) -> str:
     agreed, found = row["agreement"], row["parity"]
     if agreed:
         return f"says what the model says for {wording.percent(agreed['value'])} of {agreed['n']:,} held-out images"
-    noise = "equals it" if found["sqnr_db"] is None else f"is {found['sqnr_db']:.1f} dB above the difference"
-    return f"the model's output {noise} on {found['n']:,} held-out samples"
+    noise = "" if found["sqnr_db"] is None else f" with a signal-to-noise ratio of {found['sqnr_db']:.1f} dB"
+    return f"gives what the model gives{noise} on {found['n']:,} held-out samples"
 
 
 def _ship(chosen: Row) -> str:
