@@ -88,11 +88,10 @@ def _config(path: Path) -> Config:
 def _built(config: Config, objects: dict[str, Any]) -> Any:
     """The model with initial weights. They are made only once their number is known to fit the file."""
     keras = import_keras("Loading a model")
-    with _deferred(keras) as scope:
+    with _deferred(keras):
         model = _deserialized(config, objects, keras)
         declared = sum(math.prod(variable.shape) for variable in getattr(model, "variables", ()))
         if declared > max(SMALL, PER_BYTE * config.size):
-            scope.forget()
             raise BadInput(
                 f"{config.path} describes {declared:,} weights, and its {config.size:,} bytes cannot hold them.",
                 "The file is damaged or made up.",
@@ -102,18 +101,24 @@ def _built(config: Config, objects: dict[str, Any]) -> Any:
 
 def _deferred(keras: Any) -> Any:
     class Deferred(keras.StatelessScope):  # type: ignore[misc, name-defined]
-        """Variables made within get their values at its end, unless something was raised."""
+        """Variables made within get their values at its end, unless something was raised; nobody else's do."""
+
+        def __enter__(self) -> Any:
+            entered = super().__enter__()
+            if self.original_scope is None:
+                self.forget()  # what a scope left without values is never to have any
+            return entered
+
+        def __exit__(self, kind: Any, *rest: Any) -> None:
+            if kind is not None:
+                self.initialize_variables = False
+                self.forget()
+            super().__exit__(kind, *rest)
 
         def forget(self) -> None:
             from keras.src.backend.common import global_state
 
-            self.initialize_variables = False
             global_state.set_global_attribute("uninitialized_variables", [])
-
-        def __exit__(self, kind: Any, *rest: Any) -> None:
-            if kind is not None:
-                self.forget()
-            super().__exit__(kind, *rest)
 
     return Deferred()
 

@@ -33,6 +33,7 @@ SIZES: dict[str, tuple[int, ...]] = {
     "MobileNet": (128, 160, 192, 224),
     "MobileNetV2": (96, 128, 160, 192, 224),
 }
+ANY_SIZE = 224
 MINIMALISTIC = "_minimalistic"  # only at width 1.0
 OUTSIDE = ("MobileNetV3", "EfficientNetV2", "ConvNeXt")  # normalize in the graph unless told not to
 
@@ -75,10 +76,10 @@ def _download(model: Any, name: str, row: Row, network: str) -> Any:
         arguments["include_preprocessing"] = False
     if network.startswith("MobileNetV3"):
         arguments["minimalistic"] = row.variant.endswith(MINIMALISTIC)
-    side = model.input_shape[1]
-    if side in SIZES.get(network, ()) and model.input_shape[1:] == (side, side, 3):
-        arguments["input_shape"] = model.input_shape[1:]
     if network in WIDTHS:
+        height, width = model.input_shape[1:3]
+        side = height if height == width and height in SIZES.get(network, ()) else ANY_SIZE
+        arguments["input_shape"] = (side, side, 3)
         arguments["alpha"] = _width(model, name, network, build, arguments)
     with whole_downloads(network):
         return build(weights="imagenet", **arguments)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ import numpy as np
 
 from edgekit.errors import BadInput, MissingExtra
 from edgekit.models.model_config import Config, check
-from edgekit.models.weight_files import weighted
 
 KERAS_METADATA = "keras_metadata.pb"
 SIGNATURE = "serving_default"
@@ -89,12 +88,21 @@ def _translated(path: Path) -> Any:
         ours = legacy.build(tree, {})
     except Exception as error:  # whatever either Keras raises; the graph remains
         raise _NoKeras(f"Keras cannot rebuild it: {str(error).splitlines()[0] if str(error) else error!r}") from None
-    values = {layer.name: layer.get_weights() for layer in weighted(theirs)}
-    for layer in weighted(ours):
-        if [np.shape(value) for value in values.get(layer.name, ())] != [tuple(own.shape) for own in layer.weights]:
+    values = {place: layer.get_weights() for place, layer in _places(theirs)}
+    for place, layer in _places(ours):
+        if [np.shape(value) for value in values.get(place, ())] != [tuple(own.shape) for own in layer.weights]:
             raise _NoKeras(f"the weights of its layer {layer.name} are another's")
-        layer.set_weights(values[layer.name])
+        layer.set_weights(values[place])
     return ours
+
+
+def _places(model: Any, within: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Each layer with weights by its name and those of the models around it."""
+    for layer in model.layers:
+        if hasattr(layer, "layers"):
+            yield from _places(layer, (*within, layer.name))
+        elif layer.weights:
+            yield (*within, layer.name), layer
 
 
 def _tree(path: Path) -> dict[str, Any]:

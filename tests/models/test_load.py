@@ -176,10 +176,11 @@ def deferred(k: Any) -> Any:
 
 FOLDERS = [("folder", make) for make in (operators, kinds, ends_nested, sequential)]
 FILES = [("m.h5", make) for make in (operators, kinds, transfer, ends_nested, shared_layer, sequential, deferred)]
+ZIPS = [("m.keras", make) for make in (kinds, transfer, sequential)]
 
 
 @pytest.mark.parametrize(
-    ("container", "make"), [*FILES, *FOLDERS, pytest.param("folder", transfer, marks=pytest.mark.slow)]
+    ("container", "make"), [*FILES, *ZIPS, *FOLDERS, pytest.param("folder", transfer, marks=pytest.mark.slow)]
 )
 def test_a_model_of_keras_2_gives_the_same_answers(make: Any, container: str, tmp_path: Path) -> None:
     ours, theirs = keras2(make, tmp_path / container)
@@ -492,6 +493,15 @@ def test_a_refusal_leaves_nothing_to_be_allocated_later(tmp_path: Path) -> None:
     with keras.StatelessScope():
         pass  # its end makes every variable that is still waiting
     assert load_model(forged(tmp_path / "m.keras", lambda tree, found: None)).count_params() == small().count_params()
+
+
+def test_variables_that_someone_left_without_values_stay_so(tmp_path: Path) -> None:
+    with keras.StatelessScope(initialize_variables=False):
+        left = layers.Dense(10**6)
+        left.build((None, 10**6))
+    small().save(tmp_path / "m.keras")
+    assert load_model(tmp_path / "m.keras").count_params() == small().count_params()
+    assert left.kernel._value is None
 
 
 def test_files_that_are_no_model(tmp_path: Path) -> None:
