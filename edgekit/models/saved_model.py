@@ -79,12 +79,10 @@ def _translated(path: Path) -> Any:
         check(Config(path, tree, keras2=True, hdf5=False, size=0), {})
     except BadInput as refused:
         raise _NoKeras(refused.fact) from None
-    import tf_keras
-
     from edgekit.models import legacy
 
     try:
-        theirs = tf_keras.models.load_model(str(path), compile=False)
+        theirs = _of_keras2(tree, path)
         ours = legacy.build(tree, {})
     except Exception as error:  # whatever either Keras raises; the graph remains
         raise _NoKeras(f"Keras cannot rebuild it: {str(error).splitlines()[0] if str(error) else error!r}") from None
@@ -94,6 +92,16 @@ def _translated(path: Path) -> Any:
             raise _NoKeras(f"the weights of its layer {layer.name} are another's")
         layer.set_weights(values[place])
     return ours
+
+
+def _of_keras2(tree: dict[str, Any], path: Path) -> Any:
+    """Keras 2's model of the checked configuration, with the variables beside the graph, which is not loaded."""
+    import tf_keras
+
+    model = tf_keras.models.model_from_json(json.dumps(tree))
+    status = model.load_weights(str(path / "variables" / "variables"))
+    status.expect_partial().assert_existing_objects_matched()
+    return model
 
 
 def _places(model: Any, within: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

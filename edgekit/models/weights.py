@@ -28,6 +28,8 @@ def load_into(model: Any, name: str, row: Row | None, weights: str) -> tuple[str
     no such weights, when they cannot be fetched or read, or when they are another model's, naming the first layer
     that differs and both shapes; MissingExtra when they come with a package that is not installed.
     """
+    if not hasattr(model, "layers"):
+        raise BadInput(f"{name} is a graph without layers, which takes no weights.", "Leave --weights out.")
     if weights == IMAGENET:
         from edgekit.models import published
 

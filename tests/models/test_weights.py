@@ -211,6 +211,11 @@ def test_imagenet_weights_that_do_not_exist() -> None:
         build("efficientnet_lite4", classes=1000, input_shape=SHAPE, weights="imagenet")
 
 
+def test_a_graph_without_layers_takes_no_weights() -> None:
+    with pytest.raises(BadInput, match="net is a graph without layers"):
+        load_into(object(), "net", None, "imagenet")
+
+
 def test_a_width_without_published_weights_names_those_that_exist() -> None:
     with pytest.raises(BadInput, match=r"this width\. Keras has them for alpha 0\.35, 0\.5, 0\.75, 1\.0, 1\.3, 1\.4"):
         build("mobilenet_v2", classes=1000, input_shape=(32, 32, 3), alpha=0.25, weights="imagenet")
