@@ -50,10 +50,10 @@ def load_model(path: str | Path, custom: str | Path | None = None) -> Any:
             raise BadInput(f"The folder {path} holds no SavedModel.", f"It would have a file {SAVED_MODEL}.")
         found = load_saved_model(path)
         return found if isinstance(found, SavedModel) else _checked(found, path)
-    config = _config(path)
     objects = load_custom(custom)
-    check(config, objects)
     try:
+        config = _config(path)
+        check(config, objects)
         model = _built(config, objects)
         _load_weights(model, config)
     except EdgekitError:

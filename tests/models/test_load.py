@@ -487,6 +487,14 @@ def test_a_configuration_that_names_or_wants_too_much(change: Any, said: str, tm
         load_model(path)
 
 
+@pytest.mark.parametrize("depth", [950, 100_000])
+def test_a_configuration_without_a_bottom(depth: int, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "m.keras", "w") as archive:
+        archive.writestr("config.json", '{"class_name": "Model", "config": {"a": ' + "[" * depth + "]" * depth + "}}")
+    with pytest.raises(BadInput, match="recursion"):
+        load_model(tmp_path / "m.keras")
+
+
 def test_a_refusal_leaves_nothing_to_be_allocated_later(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="cannot hold them"):
         load_model(forged(tmp_path / "m.keras", config_of(-1, units=10**9)))
