@@ -68,7 +68,8 @@ class EdgekitWarning(UserWarning):
 def unknown(kind: str, name: str, known: Iterable[str], error: type[EdgekitError] = BadInput) -> EdgekitError:
     """The error for a name that is in no table: says it, and lists the known names, closest first."""
     names = list(known)
-    close = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
+    lower = {one.lower(): one for one in reversed(names)}
+    close = [lower[one] for one in difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.5)]
     rest = [n for n in names if n not in close]
     guess = f"Did you mean {close[0]!r}? " if close else ""
     return error(f"Unknown {kind} {name!r}.", f"{guess}Known: {', '.join(close + rest)}.")

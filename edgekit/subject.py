@@ -56,6 +56,8 @@ class ZooNetwork:
         self.name = _for_files(full)
         self._published = recipe.model.weights == "imagenet" and not recipe.train.epochs
         self.classes = _named_classes(recipe) or (_imagenet() if self._published else None)
+        if recipe.train.fine_tune and recipe.train.epochs and not recipe.model.weights:
+            raise UsageError(f"Fine-tuning {full} needs pretrained weights.", "Give --weights imagenet or a file.")
         if recipe.model.custom or recipe.model.new_head:
             raise UsageError(f"{full} is a network of the zoo.", "Leave --custom and new_head for a model of your own.")
 

@@ -29,7 +29,7 @@ class Triple(click.ParamType):
 def preprocessing_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Adds the flags to a command."""
     for option in reversed((
-        click.option("--preprocess", metavar="PRESET|FILE", help="raw, unit, tf, caffe, imagenet, lite, or a JSON file."),
+        click.option("--preprocess", metavar="PRESET|FILE", help="raw, unit, tf, caffe, imagenet, lite, or a .json."),
         click.option("--mean", type=Triple(), metavar="X[,Y,Z]", help="Subtracted from pixels 0..255."),
         click.option("--std", type=Triple(), metavar="X[,Y,Z]", help="Then divided by."),
         click.option("--channels", metavar="ORDER", help="rgb or bgr."),

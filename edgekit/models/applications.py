@@ -8,10 +8,9 @@ EfficientNetV2-S, -M and -L subtract and divide by 128, which no preset does, so
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
-from edgekit.errors import BadInput
+from edgekit.errors import BadInput, unknown
 from edgekit.models.backend import import_keras
 from edgekit.models.row import Imagenet, Row
 
@@ -66,19 +65,10 @@ THEIRS: dict[str, tuple[str, int, float]] = {
 def row(name: str) -> Row:
     """The row of a network of Keras's own, `name` without the prefix. Raises BadInput for a name of neither table."""
     if name not in THEIRS:
-        raise _unknown(name)
+        raise unknown("model", f"{PREFIX}{name}", [f"{PREFIX}{one}" for one in (*OURS, *THEIRS)])
     preset, size, top1 = THEIRS[name]
     imagenet = Imagenet(top1, PUBLISHED, f"keras.applications.{name}")
     return Row("applications", name, 0, preset, size, None, f"keras.applications.{name}", imagenet)
-
-
-def _unknown(name: str) -> BadInput:
-    """Lists the names of both tables, the closest first whatever their case."""
-    known = {network.lower(): network for network in (*OURS, *THEIRS)}
-    close = [known[match] for match in difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)]
-    guess = f"Did you mean {PREFIX}{close[0]}? " if close else ""
-    names = dict.fromkeys((*close, *OURS, *THEIRS))
-    return BadInput(f"keras.applications has no network {name!r}.", f"{guess}Known: {', '.join(names)}.")
 
 
 def build(

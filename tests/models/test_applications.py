@@ -200,5 +200,6 @@ def test_too_small_an_input_is_refused_with_the_smallest(name: str, smallest: in
 def test_an_unknown_name_lists_the_nearest_first(name: str, guess: str) -> None:
     with pytest.raises(BadInput) as caught:
         find(f"keras:{name}")
-    assert f"'{name}'" in caught.value.fact and caught.value.remedy.startswith(f"Did you mean keras:{guess}")
+    assert f"'keras:{name}'" in caught.value.fact
+    assert caught.value.remedy.startswith(f"Did you mean 'keras:{guess}'?")
     assert all(network in caught.value.remedy for network in (*OURS, *THEIRS))

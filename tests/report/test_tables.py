@@ -75,3 +75,16 @@ def test_only_files_that_were_written_are_listed(tmp_path: Path) -> None:
     results = make_results(tmp_path, TWO)
     (tmp_path / "report.md").write_text("")
     assert text_report(results, tmp_path).split("Files:\n")[1] == f"  report   {tmp_path / 'report.md'}"
+
+
+def test_without_labels_accuracy_is_left_out_and_said(results: dict[str, Any]) -> None:
+    rows = [
+        {**row, "top1": None, "top5": None, "drop_points": None, "agreement": {"value": 0.9, "n": 40, "ci95": [0.8, 1]}}
+        for row in results["variants"]
+    ]
+    unlabelled = {**results, "variants": rows, "dataset": {**results["dataset"], "class_names": [], "class_counts": {}}}
+    shown = text_report(unlabelled)
+    assert "Same answer" in shown and "Top-1" not in shown and "90.00 %" in shown
+    assert "No labels: accuracy and its budget are skipped" in " ".join(shown.split())
+    table = variants_table(unlabelled)
+    assert table["top1"].isna().all() and (table["agreement"] == 0.9).all()
