@@ -103,6 +103,7 @@ def head_alone(model: keras.Model, material: Material, config: Train) -> Learner
     """
     found = find_head(model)
     base = keras.Model(model.inputs, found.features, name="base")
+    base.compile(None, jit_compile=_jit())
     inputs = keras.Input(found.features.shape[1:], name="features")
     head, chain = inputs, copies(found.chain)
     for layer in chain:
@@ -125,7 +126,9 @@ def head_alone(model: keras.Model, material: Material, config: Train) -> Learner
 
 def _on_images(base: keras.Model, head: keras.Model) -> keras.Model:
     image = keras.Input(base.input_shape[1:], name="image")
-    return keras.Model(image, head(_Inference(base)(image)), name="frozen_base")
+    # A twin that is not compiled: the loss of a compiled one would be reported as that of the model around it.
+    twin = keras.Model(base.inputs, base.outputs[0], name="base")
+    return keras.Model(image, head(_Inference(twin)(image)), name="frozen_base")
 
 
 class _Inference(keras.layers.Layer):
@@ -146,7 +149,6 @@ def _features(base: keras.Model, images: Remembering, material: Material) -> np.
     """Float32 [n, ...] of all images in their order, or None where they do not fit into REMEMBERED."""
     if 4 * len(images) * math.prod(base.output_shape[1:]) > REMEMBERED:
         return None
-    base.compile(None, jit_compile=_jit())
     batches = material.plain(images)
     with own_errors(batches):
         return np.asarray(base.predict(batches, verbose=0), np.float32)

@@ -15,6 +15,8 @@ import pytest
 from keras import layers
 
 from edgekit.errors import BadInput, EdgekitWarning
+from edgekit.models.head import find_head
+from edgekit.models.zoo import build
 from edgekit.progress import Progress
 from edgekit.train_config import Augment, FineTune, Train
 from edgekit.training import learner
@@ -174,15 +176,16 @@ def test_the_graph_and_the_saved_model_are_as_before(tmp_path: Path) -> None:
 
 
 def test_a_frozen_base_runs_over_each_image_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On features kept from one run of the base, and on features computed again and again: the same training."""
-    config = tuned(mode="features")
-    kept, again = pretrained(), pretrained()
-    first = train(kept, small.digits(), config).history
-    monkeypatch.setattr(learner, "REMEMBERED", 0)
-    second = train(again, small.digits(), config).history
-    for one, other in zip(kept.get_weights(), again.get_weights(), strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-5)
-    pd.testing.assert_frame_equal(first.drop(columns="seconds"), second.drop(columns="seconds"), atol=1e-4)
+    """On features kept from one run of the base, on kept ones for validation only, and on none: the same training."""
+    config, results = tuned(mode="features"), []
+    for kept_bytes in (learner.REMEMBERED, 4 * 16 * 40, 0):
+        monkeypatch.setattr(learner, "REMEMBERED", kept_bytes)
+        model = pretrained()
+        results.append((train(model, small.digits(), config).history.drop(columns="seconds"), model.get_weights()))
+    for history, weights in results[1:]:
+        pd.testing.assert_frame_equal(history, results[0][0], atol=1e-4)
+        for one, other in zip(weights, results[0][1], strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-5)
 
 
 @pytest.mark.parametrize("mode", ["features", "full"])
@@ -357,3 +360,20 @@ def test_units_are_the_layers_from_the_top_with_their_normalization() -> None:
     with everything_trainable(model):
         names = [[layer.name for layer in unit] for unit in base_units(model)]
     assert names == [["fourth"], ["third", "third_norm"], ["second", "second_norm"], ["first", "first_norm"]]
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "mobilenet_v3_small", "efficientnet_lite0", "resnet8", "squeezenet"])
+def test_every_weight_of_a_network_is_of_one_unit_or_of_the_head(name: str) -> None:
+    """And the units go from the top to the stem."""
+    model = build(name, classes=10, input_shape=(32, 32, 3), dropout=0.2)
+    with everything_trainable(model):
+        units = base_units(model)
+    inside = [v.path for unit in units for layer in unit for v in layer.trainable_variables]
+    head = [v.path for step in find_head(model).chain for v in step.trainable_variables]
+    assert sorted(inside + head) == sorted(v.path for v in model.trainable_variables)
+    first = next(layer for layer in model.layers if layer.weights)
+    assert units[-1][0] is first and len(head) == 2
+    assert rate_factors(tuned(groups=2, layer_rate=0.5), units).items() >= {
+        (id(units[0][0].trainable_variables[0]), 0.1),
+        (id(first.trainable_variables[0]), 0.05),
+    }
