@@ -42,8 +42,8 @@ def normalized(name: str, dataset: Dataset) -> Any:
 @pytest.mark.parametrize("name", [name for name in ZOO if name not in LARGE])
 def test_a_row_exports(name: str, tmp_path: Path) -> None:
     dataset = load_data("digits", preprocess=preset(ZOO[name].preprocess, SIZE, SIZE), calibration_images=FEW)
-    # Random weights amplify what rounding does (what is learned is tested with trained ones), but a wrong scale anywhere
-    # leaves more noise than signal.
+    # Random weights amplify what rounding does (learned ones are tested apart), but a wrong scale anywhere leaves more
+    # noise than signal.
     limits = Verify(images=FEW, min_sqnr_db=3)
     exporter = Exporter(normalized(name, dataset), dataset, softmax=False, classifier=False, limits=limits)
     for variant in ("float32", "int8"):
