@@ -18,9 +18,7 @@ from edgekit.cli.preprocessing import preparation_given, preprocessing_options
 @click.option("--workers", type=click.IntRange(min=1), help="Processes; default: one a core.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Images at a time; default: by their size.")
 @shared_options
-def command(
-    files: tuple[Path, ...], source: str, workers: int | None, batch_size: int | None, **flags: Any
-) -> Outcome:
+def command(files: tuple[Path, ...], source: str, workers: int | None, batch_size: int | None, **flags: Any) -> Outcome:
     """Top-1 and top-5 accuracy of .tflite files, with the number of images and the 95 % interval.
 
     How images are prepared comes from the file's card (FILE.card.json); a file without one needs --preprocess, or

@@ -28,8 +28,10 @@ class Expected:
     @property
     def classes(self) -> Classes | None:
         """The labels, and what else data sets call ImageNet's."""
+        if self.labels is None:
+            return None
         published = imagenet_classes()
-        return published if self.labels == published.names else self.labels and Classes(self.labels)
+        return published if self.labels == published.names else Classes(self.labels)
 
 
 def expected(path: Path, preprocess: str | Mapping[str, Any] | None) -> Expected:
