@@ -17,7 +17,7 @@ from edgekit.artifact import Artifact, Variant, load_artifact, sha256_of, write_
 from edgekit.data.arrays import ArrayData, load_arrays
 from edgekit.data.dataset import Dataset, load_data
 from edgekit.errors import CheckFailed, UsageError
-from edgekit.models.backend import require_training
+from edgekit.models.backend import require_exporting
 from edgekit.progress import Progress, Reporter, silent
 from edgekit.recipe import FLAGS, Recipe, load_recipe
 from edgekit.results import describe, failures, variant_rows, write_cards, write_results
@@ -70,7 +70,7 @@ def compress(
         recipe = load_recipe(recipe, {FLAGS[name]: value for name, value in fields.items()})
     elif fields:
         raise TypeError("give a Recipe or fields to change in one, not both")
-    require_training("Compressing")
+    require_exporting("Compressing")
     subject = subject_of(recipe)
     data = _data(recipe, subject, progress)
     folder = Path(out) if out else RUNS / _folder_name(recipe, subject, data)
@@ -106,7 +106,7 @@ def _data(recipe: Recipe, subject: Subject, progress: Reporter) -> Dataset | Arr
 def _folder_name(recipe: Recipe, subject: Subject, data: Dataset | ArrayData) -> str:
     """Only what is not of the zoo, or calibrates apart, adds to the hash of the recipe and the data."""
     parts = [recipe.sha256(), data.sha256]
-    parts += [subject.identity()[name] for name in sorted(subject.identity()) if name.endswith("_sha256")]
+    parts += [value for name, value in sorted(subject.identity.items()) if name.endswith("_sha256")]
     parts += [data.calibration_sha256] if recipe.data.calibration and isinstance(data, Dataset) else []
     digest = hashlib.sha256("".join(parts).encode()).hexdigest()
     return f"{subject.name}-{Path(data.name).stem}-{digest[:8]}"
@@ -182,7 +182,7 @@ class _Job:
         recipe = self.recipe
         preprocess = self.data.preprocess.model_dump(mode="json") if isinstance(self.data, Dataset) else None
         return {
-            **self.subject.identity(),
+            **self.subject.identity,
             "preprocess": preprocess,
             "data": self.data.sha256,
             "train": recipe.train.model_dump(mode="json"),

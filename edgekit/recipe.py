@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -24,7 +23,9 @@ from edgekit.preprocess import Preparation, Preprocess
 from edgekit.train_config import Train
 
 SUFFIX = ".yaml"
-MODEL_SUFFIXES = (".keras", ".h5", ".hdf5", ".tflite")
+MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")
+WEIGHT_SUFFIXES = (".weights.h5", ".npz", ".pth", ".pt")
+SAVED_MODEL = "saved_model.pb"  # what the folder of a SavedModel holds
 Size = Annotated[int, Field(ge=1, le=8192)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Above0 = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -47,7 +48,7 @@ class Data(Frozen):
     source: str | None = Field(
         "digits",
         description="labelled images: digits, cifar10, cifar100, mnist, fashion_mnist, a folder or a .npz file; "
-        "None: there are none",
+        "None: there are none. With a calibration and without training None is the default",
     )
     image_size: Size | tuple[Size, Size] | None = Field(
         None,
@@ -181,8 +182,14 @@ def default_recipe(model: str | None, weights: str | None = None) -> str:
 
 
 def is_path(model: str) -> bool:
-    """Whether `model.name` is the user's own file or folder and no name of the zoo: it has a separator or a suffix."""
-    return os.sep in model or "/" in model or Path(model).suffix.lower() in MODEL_SUFFIXES
+    """Whether `model.name` means a file or folder of the user's own rather than a name of the zoo.
+
+    A bare name is a folder only where that holds a SavedModel: a folder called mobilenet does not hide the network.
+    """
+    if model.startswith("keras:"):
+        return False
+    written_as_one = "/" in model or "\\" in model or model.endswith((*MODEL_SUFFIXES, *WEIGHT_SUFFIXES, ".tflite"))
+    return written_as_one or (Path(model) / SAVED_MODEL).is_file()
 
 
 def shipped_recipes() -> dict[str, Path]:
@@ -212,7 +219,17 @@ def load_recipe(source: str | Path | None = None, overrides: Mapping[str, Any] |
         for depth in range(1, field.count(".") + 2):
             lines.setdefault(tuple(field.split(".")[:depth]), None)
         lines[tuple(field.split("."))] = None
-    return _validate(values, lines, path)
+    return _validate(_unlabelled(values), lines, path)
+
+
+def _unlabelled(values: dict[str, Any]) -> dict[str, Any]:
+    """Who calibrates on images without labels, trains nothing and names no data means none, and not the digits."""
+    data, train = values.get("data"), values.get("train")
+    if not isinstance(data, dict) or not isinstance(train, dict):
+        return values
+    if data.get("calibration") is None or "source" in data or train.get("epochs") != 0:
+        return values
+    return {**values, "data": {**data, "source": None}}
 
 
 def parse_set(assignments: Iterable[str]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from edgekit.preprocess import PRESETS, Preparation, Preprocess, preparation
 from edgekit.recipe import Recipe, is_path
 
 SCRATCH_SIZE = 32  # px, of a network of the zoo that begins with random weights
+IMAGENET_CLASSES = 1000
 CARRIES_PREPROCESSING = ("Rescaling", "Normalization")
 
 
@@ -26,6 +27,7 @@ class Subject(Protocol):
     name: str
     classes: Classes | None
 
+    @property
     def identity(self) -> dict[str, Any]:
         """What decides the untrained model: a change of any of it makes everything anew."""
 
@@ -56,11 +58,17 @@ class ZooNetwork:
         self.name = _for_files(full)
         self._published = recipe.model.weights == "imagenet" and not recipe.train.epochs
         self.classes = _named_classes(recipe) or (_imagenet() if self._published else None)
+        if self._published and self.classes and len(self.classes.names) != IMAGENET_CLASSES:
+            raise UsageError(
+                f"{full} has {IMAGENET_CLASSES} classes of ImageNet, the labels are {len(self.classes.names)}.",
+                "Leave --labels out, or train for them: --epochs N.",
+            )
         if recipe.train.fine_tune and recipe.train.epochs and not recipe.model.weights:
             raise UsageError(f"Fine-tuning {full} needs pretrained weights.", "Give --weights imagenet or a file.")
         if recipe.model.custom or recipe.model.new_head:
             raise UsageError(f"{full} is a network of the zoo.", "Leave --custom and new_head for a model of your own.")
 
+    @functools.cached_property
     def identity(self) -> dict[str, Any]:
         weights = self._recipe.model.weights
         files = {"weights_sha256": _digest(Path(weights))} if weights and weights != "imagenet" else {}
@@ -81,7 +89,7 @@ class ZooNetwork:
         wanted, feed = self._recipe.model, self.preprocess()
         return build(
             wanted.name,
-            classes=len(class_names),
+            classes=len(class_names) or self._classes_without_labels(),
             input_shape=(feed.height, feed.width, 3),
             alpha=wanted.alpha,
             dropout=wanted.dropout,
@@ -90,6 +98,13 @@ class ZooNetwork:
 
     def softmax(self) -> bool:
         return True
+
+    def _classes_without_labels(self) -> int:
+        if self.classes is None:
+            raise UsageError(
+                f"How many classes {self.name} has is not known.", "Give --data, --labels, or --weights imagenet."
+            )
+        return len(self.classes.names)
 
 
 class OwnModel:
@@ -103,6 +118,7 @@ class OwnModel:
         if recipe.model.alpha is not None or recipe.model.dropout:
             raise UsageError("alpha and dropout are of the networks of the zoo.", "Leave them out for your own model.")
 
+    @functools.cached_property
     def identity(self) -> dict[str, Any]:
         files = {"model": self._path, "weights": self._recipe.model.weights, "custom": self._recipe.model.custom}
         return {

@@ -134,3 +134,11 @@ def test_yaml_tags_build_no_objects(tmp_path: Path) -> None:
     file.write_text("description: !!python/object/apply:os.system ['touch pwned']")
     with pytest.raises(BadInput, match="not valid YAML"):
         load_recipe(file)
+
+
+def test_calibrating_without_training_means_no_labels_unless_data_are_named() -> None:
+    given = {"data.calibration": "photos", "train.epochs": 0}
+    assert load_recipe("mobilenet-int8", given).data.source is None
+    assert load_recipe("mobilenet-int8", {**given, "data.source": "digits"}).data.source == "digits"
+    assert load_recipe("mobilenet-int8", {"data.calibration": "photos"}).data.source == "digits"
+    assert load_recipe("mobilenet-int8", {"train.epochs": 0}).data.source == "digits"

@@ -57,6 +57,16 @@ def _there(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
 
 
+def forget_deferred() -> None:
+    """Takes the variables that a stateless scope left without values off Keras's list of those to be given some.
+
+    The next scope that gives values at its end would otherwise allocate all of them.
+    """
+    from keras.src.backend.common import global_state
+
+    global_state.set_global_attribute("uninitialized_variables", [])
+
+
 def import_keras(what: str) -> Any:
     """The keras module, with TensorFlow's native log at errors only unless the user has set a level.
 

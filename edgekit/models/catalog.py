@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgekit.models.backend import import_keras
+from edgekit.models.backend import forget_deferred, import_keras
 from edgekit.models.row import Imagenet, Row
 from edgekit.models.zoo import ALIASES, ZOO, build, find
 from edgekit.progress import Progress, Reporter, silent
@@ -59,6 +59,7 @@ def _entry(name: str, row: Row, size: int, classes: int) -> Entry:
     # Within this scope variables get a shape but no memory and no random values: a quarter of the time.
     with import_keras("Counting a model").StatelessScope(initialize_variables=False):
         built = build(name, classes=classes, input_shape=(size, size, 3))
+    forget_deferred()
     from edgekit.models.count import count  # needs Keras
 
     cost = count(built)

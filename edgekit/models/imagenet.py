@@ -23,8 +23,6 @@ def imagenet_labels() -> tuple[tuple[str, str], ...]:
 
 @functools.cache
 def imagenet_classes() -> Classes:
-    """By their readable names; a data set may also call them by their WordNet ids, as ImageNet does, or positions."""
+    """By their readable names; a data set may also call them by their WordNet ids, as ImageNet does."""
     labels = imagenet_labels()
-    ids = {wnid: position for position, (wnid, _) in enumerate(labels)}
-    positions = {str(position): position for position in range(len(labels))}
-    return Classes(tuple(name for _, name in labels), {**positions, **ids})
+    return Classes(tuple(name for _, name in labels), {wnid: place for place, (wnid, _) in enumerate(labels)})

@@ -12,28 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.errors import BadInput, EdgekitError
-from edgekit.models.backend import import_keras
+from edgekit.models.backend import forget_deferred, import_keras
 from edgekit.models.custom import load_custom
 from edgekit.models.hdf5 import array, child, is_hdf5, open_hdf5, texts
 from edgekit.models.model_config import MODELS, Config, check, operation_module, read_hdf5, read_zip, weights_alone
 from edgekit.models.saved_model import MAX_INPUT, SavedModel, load_saved_model
 from edgekit.models.weight_files import weighted
+from edgekit.recipe import SAVED_MODEL, WEIGHT_SUFFIXES, is_path
 
 __all__ = ["SavedModel", "is_path", "load_model"]
 
-MODEL_ENDINGS = (".keras", ".h5", ".hdf5")
-WEIGHT_ENDINGS = (".weights.h5", ".npz", ".pth", ".pt")
-SAVED_MODEL = "saved_model.pb"
 SMALL = 1 << 20  # weights; not worth a refusal
 PER_BYTE = 64  # weights a byte of file; a float takes 4 bytes, and pruned ones compress well
-
-
-def is_path(name: str) -> bool:
-    """Whether a `--model` value means a file or folder rather than a name of the zoo. Needs no Keras."""
-    if name.startswith("keras:"):
-        return False
-    written_as_one = "/" in name or "\\" in name or name.endswith((*MODEL_ENDINGS, *WEIGHT_ENDINGS, ".tflite"))
-    return written_as_one or (Path(name) / SAVED_MODEL).is_file()
 
 
 def load_model(path: str | Path, custom: str | Path | None = None) -> Any:
@@ -74,7 +64,7 @@ def _config(path: Path) -> Config:
         head = file.read(8)
     if head[4:8] == b"TFL3":
         raise BadInput(f"{path} is exported already.", "`edgekit evaluate` and `edgekit bench` take .tflite files.")
-    if path.name.endswith(WEIGHT_ENDINGS):
+    if path.name.endswith(WEIGHT_SUFFIXES):
         raise weights_alone(path)
     zipped = head.startswith(b"PK")
     if not zipped and not is_hdf5(path):
@@ -106,19 +96,14 @@ def _deferred(keras: Any) -> Any:
         def __enter__(self) -> Any:
             entered = super().__enter__()
             if self.original_scope is None:
-                self.forget()  # what a scope left without values is never to have any
+                forget_deferred()  # what a scope left without values is never to have any
             return entered
 
         def __exit__(self, kind: Any, *rest: Any) -> None:
             if kind is not None:
                 self.initialize_variables = False
-                self.forget()
+                forget_deferred()
             super().__exit__(kind, *rest)
-
-        def forget(self) -> None:
-            from keras.src.backend.common import global_state
-
-            global_state.set_global_attribute("uninitialized_variables", [])
 
     return Deferred()
 
