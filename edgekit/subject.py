@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
+import warnings
 from pathlib import Path
 from typing import Any, Protocol
 
 from edgekit.artifact import sha256_of
 from edgekit.data.classes import Classes, read_classes
-from edgekit.errors import BadInput, UsageError
+from edgekit.errors import BadInput, EdgekitWarning, UsageError
 from edgekit.models.backend import import_keras
 from edgekit.models.zoo import build, find
 from edgekit.preprocess import PRESETS, Preparation, Preprocess, preparation
@@ -87,6 +88,9 @@ class ZooNetwork:
     def build(self, class_names: tuple[str, ...]) -> Any:
         import_keras("Training").utils.set_random_seed(self._recipe.seed)
         wanted, feed = self._recipe.model, self.preprocess()
+        if not wanted.weights and not self._recipe.train.epochs:
+            sentence = f"{self.name} has random weights: its size and latency are real, its answers are not."
+            warnings.warn(sentence, EdgekitWarning, stacklevel=2)
         return build(
             wanted.name,
             classes=len(class_names) or self._classes_without_labels(),
