@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError
@@ -344,6 +344,8 @@ def _complaint(error: Any, place: tuple[str, ...], lines: Lines, path: Path) -> 
         keys = _keys(place[:-1])
         close = difflib.get_close_matches(place[-1], keys, n=1, cutoff=0.0)
         return BadInput(f"{where}: unknown key {field!r}.", f"Nearest: {close[0]!r}. Known here: {', '.join(keys)}.")
+    if error["type"] == "value_error":  # a sentence of our own, about several fields
+        return BadInput(f"{where}: {error['ctx']['error']}.", "`edgekit recipes schema` describes every field.")
     given = json.dumps(error["input"], default=str)
     return BadInput(
         f"{where}: {field}: {error['msg']}, not {given[:60]}.", "`edgekit recipes schema` describes every field."
@@ -355,7 +357,7 @@ def _keys(place: tuple[str, ...]) -> list[str]:
     block: Any = Recipe
     for part in place:
         field = block.model_fields.get(part)
-        block = field.annotation if field is not None else Preprocess
-        if not (isinstance(block, type) and issubclass(block, BaseModel)):
-            block = Preprocess  # the one block that may also be given as a name
+        kinds = () if field is None else get_args(field.annotation) or (field.annotation,)  # a union's members
+        blocks = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        block = blocks[-1] if blocks else Preprocess
     return list(block.model_fields)

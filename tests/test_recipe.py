@@ -142,3 +142,19 @@ def test_calibrating_without_training_means_no_labels_unless_data_are_named() ->
     assert load_recipe("mobilenet-int8", {**given, "data.source": "digits"}).data.source == "digits"
     assert load_recipe("mobilenet-int8", {"data.calibration": "photos"}).data.source == "digits"
     assert load_recipe("mobilenet-int8", {"train.epochs": 0}).data.source == "digits"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("train: {fine_tune: {mod: top}}", "unknown key 'train.fine_tune.mod'. Nearest: 'mode'"),
+        ("train: {epochs: 2, fine_tune: {head_epochs: 2}}", ":1: fine_tune: 2 epochs are too few for 2 with the base"),
+        ("data: {preprocess: {means: 1}}", "unknown key 'data.preprocess.means'. Nearest: 'mean'"),
+    ],
+)
+def test_blocks_that_may_be_left_out_are_complained_of_like_others(tmp_path: Path, text: str, says: str) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    with pytest.raises(BadInput) as caught:
+        load_recipe(file)
+    assert says in str(caught.value) and "Value error" not in str(caught.value)
