@@ -12,7 +12,9 @@ from typing import Any, Protocol
 from edgekit.artifact import sha256_of
 from edgekit.data.classes import Classes, read_classes
 from edgekit.errors import BadInput, EdgekitWarning, UsageError
+from edgekit.models import published
 from edgekit.models.backend import import_keras
+from edgekit.models.weights import IMAGENET
 from edgekit.models.zoo import build, find
 from edgekit.preprocess import PRESETS, Preparation, Preprocess, preparation
 from edgekit.recipe import Recipe, is_path
@@ -57,7 +59,9 @@ class ZooNetwork:
         self._recipe = recipe
         full, self._row = find(recipe.model.name)
         self.name = _for_files(full)
-        self._published = recipe.model.weights == "imagenet" and not recipe.train.epochs
+        if recipe.model.weights == IMAGENET:
+            published.origin_of(full, self._row)  # before the data are read, which may take minutes
+        self._published = recipe.model.weights == IMAGENET and not recipe.train.epochs
         self.classes = _named_classes(recipe) or (_imagenet() if self._published else None)
         if self._published and self.classes and len(self.classes.names) != IMAGENET_CLASSES:
             raise UsageError(
@@ -72,7 +76,7 @@ class ZooNetwork:
     @functools.cached_property
     def identity(self) -> dict[str, Any]:
         weights = self._recipe.model.weights
-        files = {"weights_sha256": _digest(Path(weights))} if weights and weights != "imagenet" else {}
+        files = {"weights_sha256": _digest(Path(weights))} if weights and weights != IMAGENET else {}
         return {"model": self._recipe.model.model_dump(mode="json"), **files}
 
     def inputs(self) -> tuple[Any, ...]:

@@ -40,17 +40,26 @@ OUTSIDE = ("MobileNetV3", "EfficientNetV2", "ConvNeXt")  # normalize in the grap
 
 def read(model: Any, name: str, row: Row | None) -> tuple[Saved, ...]:
     """The published weights of the zoo's `name`, which `model` is. Raises BadInput, MissingExtra."""
-    origin = row.imagenet.origin if row is not None and row.imagenet is not None else None
-    if row is None or origin is None:
-        raise BadInput(
-            f"There are no ImageNet weights for {name}.",
-            "`edgekit models` says which models have some; or give a file.",
-        )
+    origin = origin_of(name, row)
+    assert row is not None  # `origin_of` has refused it
     if origin.startswith(PACKAGE):
         path = package_file(origin.removeprefix(PACKAGE), f"Reading the ImageNet weights of {name}")
         found = in_order(read_torch(path), model, row, str(path))
         return tuple(Saved(layer, arrays) for layer, arrays in found)
     return from_keras(_download(model, name, row, origin.removeprefix(KERAS)))
+
+
+def origin_of(name: str, row: Row | None) -> str:
+    """Where the weights of the zoo's `name` come from. Raises BadInput without any, MissingExtra without the package."""
+    origin = row.imagenet.origin if row is not None and row.imagenet is not None else None
+    if origin is None:
+        raise BadInput(
+            f"There are no ImageNet weights for {name}.",
+            "`edgekit models` says which models have some; or give a file.",
+        )
+    if origin.startswith(PACKAGE):
+        package_file(origin.removeprefix(PACKAGE), f"Reading the ImageNet weights of {name}")
+    return origin
 
 
 def package_file(package: str, what: str) -> Path:
