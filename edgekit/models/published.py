@@ -50,7 +50,7 @@ def read(model: Any, name: str, row: Row | None) -> tuple[Saved, ...]:
 
 
 def origin_of(name: str, row: Row | None) -> str:
-    """Where the weights of the zoo's `name` come from. Raises BadInput without any, MissingExtra without the package."""
+    """Where the weights of the zoo's `name` come from. Raises BadInput, MissingExtra without the package."""
     origin = row.imagenet.origin if row is not None and row.imagenet is not None else None
     if origin is None:
         raise BadInput(
