@@ -1,4 +1,4 @@
-"""Issue 3, Show 5: trained on JAX where there is no TensorFlow, the weights load here and give the same outputs."""
+"""Trained on JAX where there is no TensorFlow, the weights load here and give the same outputs."""
 
 from __future__ import annotations
 
