@@ -1,4 +1,4 @@
-"""Issue 3: the names of ImageNet's classes stand in the order of the networks' outputs."""
+"""The names of ImageNet's classes stand in the order of the networks' outputs."""
 
 from __future__ import annotations
 

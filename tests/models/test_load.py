@@ -1,4 +1,4 @@
-"""Issue 3: the model that people have comes in as it is, or one sentence says why not; nothing in it is run."""
+"""The model that people have comes in as it is, or one sentence says why not; nothing in it is run."""
 
 from __future__ import annotations
 
@@ -233,7 +233,7 @@ def test_an_operator_without_a_translation_is_named(tmp_path: Path) -> None:
     [("vww_96.h5", "vww_96_float.tflite", 1), ("pretrainedResnet.h5", "pretrainedResnet.tflite", 255)],
 )
 def test_mlperf_tinys_models_give_the_answers_of_its_own_files(model: str, file: str, high: int) -> None:
-    """Issue 3, Show 3: within 1e-4."""
+    """Within 1e-4."""
     from edgekit.runtime.interpreter import open_model
 
     ours = load_model(SHARED / model)

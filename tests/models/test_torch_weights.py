@@ -1,4 +1,4 @@
-"""Issue 3: torch files are read without torch, and nothing in them is ever run."""
+"""Torch files are read without torch, and nothing in them is ever run."""
 
 from __future__ import annotations
 

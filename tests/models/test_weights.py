@@ -1,4 +1,4 @@
-"""Issue 3: weights go into a model whole or not at all, and a refusal says which layer differs."""
+"""Weights go into a model whole or not at all, and a refusal says which layer differs."""
 
 from __future__ import annotations
 
