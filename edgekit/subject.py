@@ -14,6 +14,7 @@ from edgekit.data.classes import Classes, read_classes
 from edgekit.errors import BadInput, EdgekitWarning, UsageError
 from edgekit.models import published
 from edgekit.models.backend import import_keras
+from edgekit.models.saved_model import Spec
 from edgekit.models.weights import IMAGENET
 from edgekit.models.zoo import build, find
 from edgekit.preprocess import PRESETS, Preparation, Preprocess, preparation
@@ -34,7 +35,7 @@ class Subject(Protocol):
     def identity(self) -> dict[str, Any]:
         """What decides the untrained model: a change of any of it makes everything anew."""
 
-    def inputs(self) -> tuple[Any, ...]:
+    def inputs(self) -> tuple[Spec, ...]:
         """Each input's name, shape without batch, and dtype."""
 
     def preprocess(self) -> Preprocess | None:
@@ -79,11 +80,9 @@ class ZooNetwork:
         files = {"weights_sha256": _digest(Path(weights))} if weights and weights != IMAGENET else {}
         return {"model": self._recipe.model.model_dump(mode="json"), **files}
 
-    def inputs(self) -> tuple[Any, ...]:
-        from edgekit.exporting.freeze import Input
-
+    def inputs(self) -> tuple[Spec, ...]:
         feed = self.preprocess()
-        return (Input("image", (feed.height, feed.width, 3), "float32"),)
+        return (Spec("image", (feed.height, feed.width, 3), "float32"),)
 
     def preprocess(self) -> Preprocess:
         own = self._row.image_size if self._recipe.model.weights else SCRATCH_SIZE
@@ -147,7 +146,7 @@ class OwnModel:
             load_into(model, self.name, None, weights)
         return model
 
-    def inputs(self) -> tuple[Any, ...]:
+    def inputs(self) -> tuple[Spec, ...]:
         from edgekit.exporting.freeze import served
 
         return served(self.model).inputs

@@ -12,15 +12,7 @@ from typing import Any
 
 from edgekit.artifact import Normalization
 from edgekit.errors import BadInput, UsageError
-
-
-@dataclass(frozen=True)
-class Input:
-    """A model's input: `shape` without the batch dimension, `dtype` by numpy's name."""
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
+from edgekit.models.saved_model import Spec
 
 
 @dataclass(frozen=True)
@@ -28,7 +20,7 @@ class Served:
     """A model as a function: `call(*tensors)` takes a tensor [n, ...] an input and gives a list, a tensor an output."""
 
     call: Callable[..., list[Any]]
-    inputs: tuple[Input, ...]
+    inputs: tuple[Spec, ...]
     output_names: tuple[str, ...]
 
 
@@ -53,7 +45,7 @@ def served(model: Any) -> Served:
     import keras
 
     if not isinstance(model, keras.Model):
-        inputs = tuple(Input(spec.name, _fixed(spec.name, spec.shape), spec.dtype) for spec in model.inputs)
+        inputs = tuple(Spec(spec.name, _fixed(spec.name, spec.shape), spec.dtype) for spec in model.inputs)
         return Served(lambda *tensors: list(model.function(*tensors)), inputs, tuple(s.name for s in model.outputs))
     if keras.backend.backend() != "tensorflow":
         raise UsageError(
@@ -66,7 +58,7 @@ def served(model: Any) -> Served:
         given = tensors[0] if structure is None else keras.tree.pack_sequence_as(structure, list(tensors))
         return list(keras.tree.flatten(model(given, training=False)))
 
-    inputs = tuple(Input(t.name, _fixed(t.name, t.shape[1:]), keras.backend.standardize_dtype(t.dtype))
+    inputs = tuple(Spec(t.name, _fixed(t.name, t.shape[1:]), keras.backend.standardize_dtype(t.dtype))
                    for t in model.inputs)  # fmt: skip
     return Served(call, inputs, tuple(model.output_names))
 

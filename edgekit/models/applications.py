@@ -12,7 +12,7 @@ from typing import Any
 
 from edgekit.errors import BadInput, unknown
 from edgekit.models.backend import import_keras
-from edgekit.models.row import Imagenet, Row
+from edgekit.models.row import Imagenet, Row, Wanted
 
 PREFIX = "keras:"
 PUBLISHED = "keras.io/api/applications"
@@ -71,35 +71,27 @@ def row(name: str) -> Row:
     return Row("applications", name, 0, preset, size, None, f"keras.applications.{name}", imagenet)
 
 
-def build(
-    variant: str,
-    *,
-    classes: int,
-    input_shape: tuple[int, int, int],
-    strides: tuple[int, ...],
-    dropout: float,
-    name: str,
-) -> Any:
+def build(wanted: Wanted) -> Any:
     """The functional model [n, h, w, c] -> logits [n, classes] that Keras builds, with random weights.
 
     Layers and model have Keras's names. Raises BadInput for an input smaller than the network can take, and for a
     dropout: what Keras builds has its own.
     """
-    if dropout:
-        raise BadInput(f"{name} has the dropout that Keras gives it.", "Leave dropout out, or give it to a new head.")
-    smallest = SMALLEST.get(variant, SMALLEST_OTHERS)
-    if min(input_shape[:2]) < smallest:
-        given = f"{input_shape[0]}x{input_shape[1]}"
+    if wanted.dropout:
+        raise BadInput(f"{wanted.name} has the dropout that Keras gives it.", "Leave dropout out.")
+    smallest = SMALLEST.get(wanted.variant, SMALLEST_OTHERS)
+    if min(wanted.input_shape[:2]) < smallest:
+        given = f"{wanted.input_shape[0]}x{wanted.input_shape[1]}"
         raise BadInput(
-            f"{variant} needs an input of at least {smallest}x{smallest} pixels, not {given}.",
+            f"{wanted.variant} needs an input of at least {smallest}x{smallest} pixels, not {given}.",
             f"Set the image size to {smallest} or more, or choose a model of the zoo, which takes small inputs.",
         )
-    network = getattr(import_keras("Building a model").applications, variant)
-    outside = {"include_preprocessing": False} if variant.startswith(UNNORMALIZED) else {}
+    network = getattr(import_keras("Building a model").applications, wanted.variant)
+    outside = {"include_preprocessing": False} if wanted.variant.startswith(UNNORMALIZED) else {}
     return network(
         weights=None,
-        classes=classes,
-        input_shape=input_shape,
+        classes=wanted.classes,
+        input_shape=wanted.input_shape,
         classifier_activation=None,
         **outside,
     )

@@ -23,6 +23,7 @@ import keras
 from keras import layers
 
 from edgekit.models.mobilenet import BN_EPSILON, BN_MOMENTUM
+from edgekit.models.row import Wanted
 
 LENET_CONVS, LENET_DENSE, LENET_UNPADDED = (6, 16), (120, 84), 32
 # Filters, kernel, and whether a pooling follows.
@@ -39,18 +40,12 @@ THREE_CONV = (16, 32, 80)
 SMALL = 64  # px; beyond it the published "valid" padding has room
 
 
-def build(
-    variant: str,
-    *,
-    classes: int,
-    input_shape: tuple[int, int, int],
-    strides: tuple[int, ...],
-    dropout: float,
-    name: str,
-) -> keras.Model:
+def build(wanted: Wanted) -> keras.Model:
     """Float32 [n, h, w, c] -> logits [n, classes]; `strides`: those of the network's halvings, in order."""
-    inputs = keras.Input(input_shape, name="image")
-    return keras.Model(inputs, NETS[variant](inputs, classes, strides, dropout), name=name)
+    inputs = keras.Input(wanted.input_shape, name="image")
+    return keras.Model(
+        inputs, NETS[wanted.variant](inputs, wanted.classes, wanted.strides, wanted.dropout), name=wanted.name
+    )
 
 
 def _lenet5(x: Any, classes: int, strides: tuple[int, ...], dropout: float) -> Any:

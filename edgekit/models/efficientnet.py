@@ -18,6 +18,7 @@ import keras
 from keras import layers
 
 from edgekit.models.mobilenet import BN_EPSILON, BN_MOMENTUM, rounded_width
+from edgekit.models.row import Wanted
 
 STEM, HEAD = 32, 1280
 SQUEEZE = 4  # the excitation's bottleneck has a quarter of the block's INPUT channels, not of the widened ones
@@ -72,27 +73,19 @@ SCALES: dict[str, Scale] = {
 }
 
 
-def build(
-    variant: str,
-    *,
-    classes: int,
-    input_shape: tuple[int, int, int],
-    strides: tuple[int, ...],
-    dropout: float,
-    name: str,
-) -> keras.Model:
+def build(wanted: Wanted) -> keras.Model:
     """Float32 [n, h, w, c] -> logits [n, classes]; `strides`: those of the stem and of each halving stage."""
-    scale = SCALES[variant]
-    left = iter(strides)
-    inputs = keras.Input(input_shape, name="image")
+    scale = SCALES[wanted.variant]
+    left = iter(wanted.strides)
+    inputs = keras.Input(wanted.input_shape, name="image")
     x = _conv(inputs, _end(STEM, scale), 3, "stem", scale, strides=next(left))
     for block, stage, stride in _blocks(scale, left):
         x = _inverted_residual(x, stage, stride, scale, block)
     x = _conv(x, _end(HEAD, scale), 1, "head", scale)
     x = layers.GlobalAveragePooling2D(name="pool")(x)
-    if dropout:
-        x = layers.Dropout(dropout, name="dropout")(x)
-    return keras.Model(inputs, layers.Dense(classes, name="logits")(x), name=name)
+    if wanted.dropout:
+        x = layers.Dropout(wanted.dropout, name="dropout")(x)
+    return keras.Model(inputs, layers.Dense(wanted.classes, name="logits")(x), name=wanted.name)
 
 
 def _end(filters: int, scale: Scale) -> int:

@@ -14,6 +14,8 @@ from typing import Any
 import keras
 from keras import layers
 
+from edgekit.models.row import Wanted
+
 # keras.applications uses .99 and .999, tuned for hundreds of thousands of steps. A small data set has some 20
 # steps an epoch, and validation stays at chance until the moving averages have arrived: .9 follows in one epoch.
 BN_MOMENTUM = 0.9
@@ -52,33 +54,24 @@ V2 = (
 V2_LAST = 1280  # never narrower, whatever the width multiplier
 
 
-def build(
-    variant: str,
-    *,
-    classes: int,
-    input_shape: tuple[int, int, int],
-    strides: tuple[int, ...],
-    dropout: float,
-    name: str,
-    alpha: float,
-) -> keras.Model:
+def build(wanted: Wanted) -> keras.Model:
     """Float32 [n, h, w, c] -> logits [n, classes]; `strides`: those of the stem and of each halving stage."""
-    table, block, width = FAMILIES[variant]
-    left = iter(strides)
-    inputs = keras.Input(input_shape, name="image")
-    x = layers.Conv2D(width(STEM, alpha), 3, strides=next(left), padding="same", use_bias=False, name="stem_conv")(
-        inputs
-    )
+    table, block, width = FAMILIES[wanted.variant]
+    left = iter(wanted.strides)
+    inputs = keras.Input(wanted.input_shape, name="image")
+    x = layers.Conv2D(
+        width(STEM, wanted.alpha), 3, strides=next(left), padding="same", use_bias=False, name="stem_conv"
+    )(inputs)
     x = _norm_relu(x, "stem")
     for number, (stage, stride) in enumerate(_blocks(table, left)):
-        x = block(x, stage, width(stage.filters, alpha), stride, f"block{number}")
-    if variant == "v2":
-        x = layers.Conv2D(max(V2_LAST, width(V2_LAST, alpha)), 1, use_bias=False, name="last_conv")(x)
+        x = block(x, stage, width(stage.filters, wanted.alpha), stride, f"block{number}")
+    if wanted.variant == "v2":
+        x = layers.Conv2D(max(V2_LAST, width(V2_LAST, wanted.alpha)), 1, use_bias=False, name="last_conv")(x)
         x = _norm_relu(x, "last")
     x = layers.GlobalAveragePooling2D(name="pool")(x)
-    if dropout:
-        x = layers.Dropout(dropout, name="dropout")(x)
-    return keras.Model(inputs, layers.Dense(classes, name="logits")(x), name=name)
+    if wanted.dropout:
+        x = layers.Dropout(wanted.dropout, name="dropout")(x)
+    return keras.Model(inputs, layers.Dense(wanted.classes, name="logits")(x), name=wanted.name)
 
 
 def _blocks(table: tuple[Stage, ...], strides: Iterator[int]) -> Iterator[tuple[Stage, int]]:

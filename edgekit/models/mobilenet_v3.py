@@ -16,6 +16,7 @@ import keras
 from keras import layers
 
 from edgekit.models.mobilenet import BN_EPSILON, BN_MOMENTUM, rounded_width
+from edgekit.models.row import Wanted
 
 STEM = 16  # never scaled
 
@@ -60,33 +61,24 @@ VARIANTS: dict[str, tuple[tuple[Block, ...], int]] = {"small": (SMALL, 1024), "l
 MINIMALISTIC = "_minimalistic"
 
 
-def build(
-    variant: str,
-    *,
-    classes: int,
-    input_shape: tuple[int, int, int],
-    strides: tuple[int, ...],
-    dropout: float,
-    name: str,
-    alpha: float,
-) -> keras.Model:
+def build(wanted: Wanted) -> keras.Model:
     """Float32 [n, h, w, c] -> logits [n, classes]; `strides`: those of the stem and of each halving block."""
-    table, head = VARIANTS[variant.removesuffix(MINIMALISTIC)]
-    full = not variant.endswith(MINIMALISTIC)
-    left = iter(strides)
-    inputs = keras.Input(input_shape, name="image")
+    table, head = VARIANTS[wanted.variant.removesuffix(MINIMALISTIC)]
+    full = not wanted.variant.endswith(MINIMALISTIC)
+    left = iter(wanted.strides)
+    inputs = keras.Input(wanted.input_shape, name="image")
     x = layers.Conv2D(STEM, 3, strides=next(left), padding="same", use_bias=False, name="stem_conv")(inputs)
     x = _activation(_norm(x, "stem"), "stem", hard=full)
     for number, (block, stride) in enumerate(_blocks(table, left)):
-        x = _inverted_residual(x, block, rounded_width(block.filters, alpha), stride, full, f"block{number}")
+        x = _inverted_residual(x, block, rounded_width(block.filters, wanted.alpha), stride, full, f"block{number}")
     x = layers.Conv2D(rounded_width(x.shape[-1], 6), 1, use_bias=False, name="last_conv")(x)
     x = _activation(_norm(x, "last"), "last", hard=full)
     x = layers.GlobalAveragePooling2D(name="pool")(x)
-    x = layers.Dense(rounded_width(head, max(alpha, 1.0)), name="head")(x)  # never narrower
+    x = layers.Dense(rounded_width(head, max(wanted.alpha, 1.0)), name="head")(x)  # never narrower
     x = _activation(x, "head", hard=full)
-    if dropout:
-        x = layers.Dropout(dropout, name="dropout")(x)
-    return keras.Model(inputs, layers.Dense(classes, name="logits")(x), name=name)
+    if wanted.dropout:
+        x = layers.Dropout(wanted.dropout, name="dropout")(x)
+    return keras.Model(inputs, layers.Dense(wanted.classes, name="logits")(x), name=wanted.name)
 
 
 def _blocks(table: tuple[Block, ...], strides: Iterator[int]) -> Iterator[tuple[Block, int]]:

@@ -12,32 +12,25 @@ import keras
 from keras import layers
 
 from edgekit.models.mobilenet import BN_MOMENTUM
+from edgekit.models.row import Wanted
 
 BN_EPSILON = 1e-3
 WIDTHS = (16, 32, 64)
 BLOCKS_A_STAGE = {"8": 1, "20": 3, "56": 9}
 
 
-def build(
-    variant: str,
-    *,
-    classes: int,
-    input_shape: tuple[int, int, int],
-    strides: tuple[int, ...],
-    dropout: float,
-    name: str,
-) -> keras.Model:
+def build(wanted: Wanted) -> keras.Model:
     """Float32 [n, h, w, c] -> logits [n, classes]; `strides` are those of the second and third stage."""
-    inputs = keras.Input(input_shape, name="image")
+    inputs = keras.Input(wanted.input_shape, name="image")
     x = _conv(inputs, WIDTHS[0], 3, 1, "stem")
     x = layers.ReLU(name="stem_relu")(x)
-    for stage, (filters, stride) in enumerate(zip(WIDTHS, (1, *strides), strict=True)):
-        for number in range(BLOCKS_A_STAGE[variant]):
+    for stage, (filters, stride) in enumerate(zip(WIDTHS, (1, *wanted.strides), strict=True)):
+        for number in range(BLOCKS_A_STAGE[wanted.variant]):
             x = _basic(x, filters, stride if number == 0 else 1, f"stage{stage}_block{number}")
     x = layers.GlobalAveragePooling2D(name="pool")(x)
-    if dropout:
-        x = layers.Dropout(dropout, name="dropout")(x)
-    return keras.Model(inputs, layers.Dense(classes, name="logits")(x), name=name)
+    if wanted.dropout:
+        x = layers.Dropout(wanted.dropout, name="dropout")(x)
+    return keras.Model(inputs, layers.Dense(wanted.classes, name="logits")(x), name=wanted.name)
 
 
 def _basic(x: Any, filters: int, stride: int, name: str) -> Any:

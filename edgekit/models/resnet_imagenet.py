@@ -16,6 +16,7 @@ import keras
 from keras import layers
 
 from edgekit.models.mobilenet import BN_MOMENTUM
+from edgekit.models.row import Wanted
 
 STEM = 64
 WIDTHS = (64, 128, 256, 512)
@@ -32,30 +33,22 @@ class Net:
     preactivated: bool = False
 
 
-def build(
-    variant: str,
-    *,
-    classes: int,
-    input_shape: tuple[int, int, int],
-    strides: tuple[int, ...],
-    dropout: float,
-    name: str,
-) -> keras.Model:
+def build(wanted: Wanted) -> keras.Model:
     """Float32 [n, h, w, c] -> logits [n, classes]; `strides`: those of the stem, the max-pool and the last 3 stages."""
-    net = NETS[variant]
-    inputs = keras.Input(input_shape, name="image")
-    x = _conv(inputs, STEM, 7, strides[0], net.bias, "stem")
+    net = NETS[wanted.variant]
+    inputs = keras.Input(wanted.input_shape, name="image")
+    x = _conv(inputs, STEM, 7, wanted.strides[0], net.bias, "stem")
     x = x if net.preactivated else _norm_relu(x, net, "stem")
-    x = layers.MaxPooling2D(3, strides[1], padding=_padding(strides[1]), name="stem_pool")(
-        _padded(x, 3, strides[1], "stem_pool")
+    x = layers.MaxPooling2D(3, wanted.strides[1], padding=_padding(wanted.strides[1]), name="stem_pool")(
+        _padded(x, 3, wanted.strides[1], "stem_pool")
     )
     for stage, filters in enumerate(WIDTHS):
-        x = _stage(x, net, stage, filters, strides[2:])
+        x = _stage(x, net, stage, filters, wanted.strides[2:])
     x = _norm_relu(x, net, "last") if net.preactivated else x
     x = layers.GlobalAveragePooling2D(name="pool")(x)
-    if dropout:
-        x = layers.Dropout(dropout, name="dropout")(x)
-    return keras.Model(inputs, layers.Dense(classes, name="logits")(x), name=name)
+    if wanted.dropout:
+        x = layers.Dropout(wanted.dropout, name="dropout")(x)
+    return keras.Model(inputs, layers.Dense(wanted.classes, name="logits")(x), name=wanted.name)
 
 
 def _stage(x: Any, net: Net, stage: int, filters: int, strides: tuple[int, ...]) -> Any:

@@ -19,6 +19,23 @@ class Imagenet:
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """What a family is to build: a variant of its table, for images `input_shape` (height, width, channels).
+
+    `strides` are those of its halving layers in order, some of them 1 for small inputs; `alpha` is the width
+    multiplier, 1 in families without one; `dropout` acts before the last layer; `name` becomes the model's.
+    """
+
+    variant: str
+    classes: int
+    input_shape: tuple[int, int, int]
+    strides: tuple[int, ...]
+    dropout: float
+    name: str
+    alpha: float
+
+
+@dataclass(frozen=True)
 class Row:
     """One model: which family's table builds it, and how it is meant to be used.
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from edgekit.errors import BadInput, unknown
 from edgekit.models import applications
 from edgekit.models.backend import import_keras
-from edgekit.models.row import Imagenet, Row
+from edgekit.models.row import Imagenet, Row, Wanted
 
 if TYPE_CHECKING:
     import keras
@@ -149,16 +149,8 @@ def build(
     strides = stem_strides(row.halvings, input_shape[0], input_shape[1])
     import_keras("Building a model")
     family = importlib.import_module(f"edgekit.models.{row.family}")
-    width = {} if row.alpha is None else {"alpha": row.alpha if alpha is None else alpha}
-    model = family.build(
-        row.variant,
-        classes=classes,
-        input_shape=input_shape,
-        strides=strides,
-        dropout=dropout,
-        name=full,
-        **width,
-    )
+    width = (row.alpha or 1.0) if alpha is None else alpha
+    model = family.build(Wanted(row.variant, classes, input_shape, strides, dropout, full, width))
     if weights is not None:
         from edgekit.models.weights import load_into
 
