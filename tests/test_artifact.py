@@ -26,7 +26,7 @@ def card(content: bytes = CONTENT) -> Card:
     spec = TensorSpec(name="image", shape=(1, 8, 8, 3), dtype="int8", scale=1.0, zero_point=-128)
     return Card(edgekit="0", model="m", variant="int8", io="int8", sha256=sha256_of(content),
                 model_sha256=sha256_of(content), size_bytes=len(content), model_bytes=len(content),
-                gzip_bytes=gzip_size(content), input=spec, output=spec, output_meaning="probabilities",
+                gzip_bytes=gzip_size(content), inputs=(spec,), outputs=(spec,), output_meaning="probabilities",
                 preprocessing=preset("raw", 8, 8), labels=("a", "b"), params=1, macs=2, recipe={}, seed=0, data={},
                 versions={})  # fmt: skip
 

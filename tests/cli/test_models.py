@@ -55,7 +55,7 @@ def test_json_at_the_published_size(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["--image-size", "4"], "at least 8x8"),
         (["--model", "mobilenet_v9"], "Unknown model 'mobilenet_v9'. Did you mean 'mobilenet"),
-        (["--model", "keras:vgg16"], "Did you mean keras:VGG16?"),
+        (["--model", "keras:vgg16"], "Did you mean 'keras:VGG16'?"),
         (["--model", "keras:InceptionV3", "--image-size", "64"], "at least 75x75"),
     ],
 )
