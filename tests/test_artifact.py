@@ -35,7 +35,7 @@ def test_an_artifact_reads_back_as_it_was_saved(tmp_path: Path) -> None:
     saved = save_artifact(tmp_path / "deep" / "m.tflite", CONTENT, card())
     assert load_artifact(saved.path) == saved
     assert saved.content == CONTENT
-    assert json.loads((tmp_path / "deep" / "m.card.json").read_text())["schema"] == 1
+    assert json.loads((tmp_path / "deep" / "m.card.json").read_text())["schema"] == 2
     assert sorted(p.name for p in saved.path.parent.iterdir()) == ["m.card.json", "m.tflite"]
 
 
