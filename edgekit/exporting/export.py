@@ -162,13 +162,18 @@ def export(
 ) -> tuple[Artifact, ...]:
     """Writes a model (functional Keras 3, or a SavedModel) as .tflite files, batch 1, and verifies them.
 
-    `dataset` brings the preprocessing, the labels, the calibration samples and those to compare on. With labels the
-    model is a classifier, and `softmax` (default: then) makes probabilities of its logits, unless it ends in a softmax.
+    `dataset` brings the preprocessing, the labels, the calibration samples and those to compare on. With labels, or
+    with a softmax at its end, the model is a classifier; `softmax` (default: with labels) makes probabilities of its
+    logits, unless there is a softmax already.
     Raises CheckFailed, with the numbers, if a file does not say what the model says; all files are kept.
     """
-    classifier = bool(dataset.class_names)
+    labelled = bool(dataset.class_names)
     exporter = Exporter(
-        model, dataset, limits=limits, softmax=classifier if softmax is None else softmax, classifier=classifier
+        model,
+        dataset,
+        limits=limits,
+        softmax=labelled if softmax is None else softmax,
+        classifier=labelled or gives_probabilities(model),
     )
     done: list[Exported] = []
     for number, variant in enumerate(variants):
