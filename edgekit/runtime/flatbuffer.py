@@ -11,10 +11,13 @@ IDENTIFIER = b"TFL3"
 
 
 def parse(content: bytes) -> Any:
-    """The `ModelT` of a trusted file (an untrusted one goes through `runtime.validate` first)."""
+    """The `ModelT` of a trusted file (an untrusted one goes through `runtime.validate` first).
+
+    Its arrays are views of `content`: put others in their place to change one.
+    """
     from ai_edge_litert import schema_py_generated as schema
 
-    return schema.ModelT.InitFromObj(schema.Model.GetRootAs(bytearray(content), 0))
+    return schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
 
 
 def pack(model: Any) -> bytes:
@@ -24,7 +27,7 @@ def pack(model: Any) -> bytes:
     weights = sum(len(buffer.data) for buffer in model.buffers if buffer.data is not None)
     builder = flatbuffers.Builder(weights + (1 << 20))  # a builder that has to grow copies everything it holds
     builder.Finish(model.Pack(builder), IDENTIFIER)
-    return bytes(builder.Output())
+    return bytes(memoryview(builder.Bytes)[builder.Head() :])  # what Output() gives, copied once and not twice
 
 
 def without_metadata(content: bytes) -> bytes:
