@@ -109,7 +109,8 @@ def _width(model: Any, name: str, network: str, build: Any, arguments: dict[str,
 
 
 def _kernel(layer: Any) -> tuple[int, ...]:
-    return tuple(layer.weights[0].shape)
+    """Its shape, without the ones: a dense layer of ours may be Keras's 1x1 convolution."""
+    return tuple(side for side in layer.weights[0].shape if side != 1)
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ import pytest
 from edgekit.errors import BadInput, EdgekitWarning, MissingExtra
 from edgekit.models import published
 from edgekit.models.row import Imagenet, Row
-from edgekit.models.weights import copy_from_keras, load_into
+from edgekit.models.weights import copy_from_keras, from_keras, load_into
 from edgekit.models.zoo import build, find
 
 SHAPE = (32, 32, 3)
@@ -283,6 +283,39 @@ def test_a_download_arrives_whole_and_a_file_put_there_by_hand_is_used(
             np.testing.assert_array_equal(mine, other)
     assert len(asked) == 1 and [path.name for path in cache.iterdir()] == [FILE]
     assert capfd.readouterr().out == ""  # stdout is the command's
+
+
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+@pytest.mark.parametrize(
+    ("name", "network", "arguments"),
+    [
+        ("mobilenet_v1", "MobileNet", {}),
+        ("mobilenet_v1", "MobileNet", {"alpha": 0.25}),
+        ("mobilenet_v3_small", "MobileNetV3Small", {}),
+        ("mobilenet_v3_small", "MobileNetV3Small", {"alpha": 0.75}),
+        ("mobilenet_v3_small_minimalistic", "MobileNetV3Small", {"minimalistic": True}),
+        ("mobilenet_v3_large", "MobileNetV3Large", {}),
+        ("mobilenet_v3_large_minimalistic", "MobileNetV3Large", {"minimalistic": True}),
+        ("efficientnet_b0", "EfficientNetB0", {}),
+    ],
+)
+def test_what_keras_publishes_of_each_family_arrives(
+    name: str, network: str, arguments: dict[str, Any], cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file as Keras publishes it, of random weights: so its hash is not the published one."""
+    theirs = getattr(keras.applications, network)(weights=None, classifier_activation=None, **arguments)
+    theirs.save(cache.parent / "there.h5")
+
+    def arrive(url: str, place: str, progress: Any) -> None:
+        Path(place).write_bytes((cache.parent / "there.h5").read_bytes())
+
+    monkeypatch.setattr("keras.src.utils.file_utils.urlretrieve", arrive)
+    monkeypatch.setattr("keras.src.utils.file_utils.validate_file", lambda *given, **named: True)
+    width = {"alpha": arguments["alpha"]} if "alpha" in arguments else {}
+    ours = build(name, classes=1000, input_shape=(64, 64, 3), weights="imagenet", **width)
+    wanted = [value for saved in from_keras(theirs) for value in saved.arrays]
+    for mine, other in zip(ours.get_weights(), wanted, strict=True):
+        np.testing.assert_array_equal(mine.ravel(), other.ravel())
 
 
 def test_a_damaged_file_in_the_cache_is_named(cache: Path) -> None:
