@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from edgekit.artifact import sha256_of
 from edgekit.data.classes import Classes, read_classes
 from edgekit.errors import BadInput, EdgekitWarning, UsageError
+from edgekit.evaluation.metrics import scores_fit
 from edgekit.models import published
 from edgekit.models.backend import import_keras
 from edgekit.models.saved_model import Spec
@@ -183,7 +184,7 @@ class OwnModel:
             return
         shapes = [tuple(one.shape[1:]) for one in getattr(self.model, "outputs", ()) if hasattr(one, "shape")]
         scores = shapes[0][-1] if len(shapes) == 1 and shapes[0] else None
-        if scores != len(class_names) and (scores, len(class_names)) != (1, 2):
+        if not scores_fit(scores, len(class_names)):
             what = f"gives {scores} scores" if scores else "does not give one score a class"
             raise BadInput(
                 f"{self._path} {what} and there are {len(class_names)} classes.",

@@ -19,20 +19,21 @@ from edgekit.data.images import normalize
 from edgekit.data.split import Split
 from edgekit.preprocess import preset
 from edgekit.runtime.interpreter import open_model
+from tests.quick import compress
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 PHOTOS = SHARED / "data" / "photos"
 CIFAR = SHARED / "data" / "cifar10_jpeg.tar.xz"
 MLPERF = SHARED / "models" / "mlperf_tiny"
-QUICK = ["--set", "bench.runs=20", "--set", "bench.seconds=0", "--set", "bench.processes=1"]
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not PHOTOS.is_dir(), reason="the photos and models are not here")]
 
 
-def compress(capsys: pytest.CaptureFixture[str], *arguments: Any) -> list[dict[str, Any]]:
-    """The rows of the variants: float32, int8."""
-    assert main(["compress", *map(str, arguments), *QUICK, "--json"]) == 0
-    return json.loads(capsys.readouterr().out)["result"]["variants"]
+def variants(capsys: pytest.CaptureFixture[str], *arguments: Any) -> list[dict[str, Any]]:
+    """The rows of float32 and int8."""
+    code, said = compress(capsys, *arguments)
+    assert code == 0, said["error"]
+    return said["result"]["variants"]
 
 
 def installed(package: str) -> bool:
@@ -50,7 +51,7 @@ def test_efficientnet_lite0_with_imagenet_weights(tmp_path: Path, capsys: pytest
         folder = tmp_path / "photos" / photo.stem.split("_")[1]
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(photo, folder)
-    float32, int8 = compress(
+    float32, int8 = variants(
         capsys, "--model", "efficientnet_lite0", "--weights", "imagenet", "--epochs", 0, "--data", tmp_path / "photos",
         "--calibration", PHOTOS, "--out", tmp_path / "run",
     )  # fmt: skip
@@ -61,7 +62,7 @@ def test_efficientnet_lite0_with_imagenet_weights(tmp_path: Path, capsys: pytest
 
 def test_visual_wake_words_of_keras_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = MLPERF / "vww_96.h5"
-    _, int8 = compress(
+    _, int8 = variants(
         capsys, "--model", model, "--calibration", PHOTOS, "--preprocess", "unit", "--out", tmp_path / "run"
     )
     assert int8["agreement"]["n"] == 400 and int8["agreement"]["value"] >= 0.98
@@ -87,7 +88,7 @@ def _photos(n: int) -> np.ndarray:
 def test_the_cifar_resnet_of_keras_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """As accurate as the float model, and closer to it than the int8 file that was published with it."""
     data = unpack(tmp_path / "cifar")
-    float32, int8 = compress(
+    float32, int8 = variants(
         capsys,
         "--model",
         MLPERF / "pretrainedResnet.h5",

@@ -7,30 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgekit.cli import main
 from edgekit.models.backend import import_keras
 from tests import tiny
 from tests.data.test_calibration_folder import flat
+from tests.quick import compress
 
 keras = import_keras("Testing")
 
-QUICK = [
-    "--set",
-    "bench.runs=20",
-    "--set",
-    "bench.seconds=0",
-    "--set",
-    "bench.processes=1",
-    "--calibration-images",
-    "20",
-]
-
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: Any) -> tuple[int, dict[str, Any]]:
-    code = main(["compress", *map(str, arguments), *QUICK, "--json"])
-    captured = capsys.readouterr()
-    assert "Traceback" not in captured.err
-    return code, json.loads(captured.out)
+    return compress(capsys, *arguments, "--calibration-images", 20)
 
 
 @pytest.fixture

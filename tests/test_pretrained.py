@@ -10,25 +10,14 @@ import pytest
 from edgekit.cli import main
 from edgekit.models.zoo import build
 from tests import tiny
+from tests.quick import BENCH, compress
 
-QUICK = [
-    "--set",
-    "bench.runs=20",
-    "--set",
-    "bench.seconds=0",
-    "--set",
-    "bench.processes=1",
-    "--calibration-images",
-    "20",
-]
+FEW = ("--calibration-images", "20")
 LENIENT = ["--max-drop-points", "100", "--set", "verify.int8_agreement=0", "--variants", "float32"]
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: Any) -> tuple[int, dict[str, Any]]:
-    code = main(["compress", "--model", "resnet8", *map(str, arguments), *QUICK, *LENIENT, "--json"])
-    captured = capsys.readouterr()
-    assert "Traceback" not in captured.err
-    return code, json.loads(captured.out)
+    return compress(capsys, "--model", "resnet8", *arguments, *FEW, *LENIENT)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +26,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     root = tmp_path_factory.mktemp("trained")
     data = tiny.folder(root / "data", 120)
     arguments = ["compress", "--model", "resnet8", "--data", str(data), "--image-size", "12", "--epochs", "2", "--set",
-                 "train.augment={}", "--out", str(root / "run"), *QUICK, *LENIENT]  # fmt: skip
+                 "train.augment={}", "--out", str(root / "run"), *BENCH, *FEW, *LENIENT]  # fmt: skip
     assert main(arguments) == 0
     return root / "run", data
 

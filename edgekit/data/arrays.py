@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,16 +52,13 @@ def load_arrays(path: str | Path, inputs: Sequence[InputSpec], *, calibration_sa
     if len(counts) != 1 or counts == {0}:
         raise BadInput(f"The arrays of {path} have {sorted(counts)} samples.", "Give as many of each, at least one.")
     arrays = tuple(values.astype(spec.dtype) for spec, values in zip(inputs, found, strict=True))
-    used, rest = (tuple(values[part] for values in arrays) for part in _parts(calibration_samples))
+    parts = (slice(calibration_samples), slice(calibration_samples, None))
+    used, rest = (tuple(values[part] for values in arrays) for part in parts)
     if not len(rest[0]):
         sentence = f"{path} has {counts.pop():,} samples: all of them calibrate, and the same ones verify."
         warnings.warn(sentence, EdgekitWarning, stacklevel=2)
         rest = used
     return ArrayData(path.stem, used, rest, hashlib.sha256(path.read_bytes()).hexdigest())
-
-
-def _parts(calibration_samples: int) -> tuple[slice, slice]:
-    return slice(calibration_samples), slice(calibration_samples, None)
 
 
 def _read(path: Path) -> Mapping[str, np.ndarray]:
@@ -73,7 +69,9 @@ def _read(path: Path) -> Mapping[str, np.ndarray]:
             if sum(entry.file_size for entry in stored.zip.infolist()) > LARGEST:
                 raise BadInput(f"{path} holds more than 2 GiB.", "Keep some hundred samples.")
             return {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (MemoryError, PermissionError, BadInput):
+        raise
+    except Exception as error:  # zip, zlib, header and pickle errors of many types; a .npy has no context manager
         raise BadInput(f"{path} cannot be read: {error}.", "Save it again with numpy.savez.") from None
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from edgekit.artifact import Artifact, sha256_of
 from edgekit.data.images import normalize
 from edgekit.errors import BadInput, UsageError
-from edgekit.evaluation.metrics import Proportion, in_top, predictions, softmax, two_classes
+from edgekit.evaluation.metrics import Proportion, a_score_a_class, in_top, predictions, scores_fit, softmax
 from edgekit.preprocess import Preprocess
 from edgekit.progress import Progress, Reporter, silent
 from edgekit.runtime import isolate
@@ -169,7 +169,7 @@ def check_classifier(found: Probed, preprocess: Preprocess, class_names: tuple[s
     if len(found.outputs) != 1 or math.prod(scores) != found.batch * scores[-1]:
         shapes = ", ".join(str(list(info.shape)) for info in found.outputs)
         raise BadInput(f"{found.path} is not a classifier: its outputs are {shapes}.", "Give an image classifier.")
-    if scores[-1] != len(class_names) and (scores[-1], len(class_names)) != (1, 2):
+    if not scores_fit(scores[-1], len(class_names)):
         raise BadInput(
             f"{found.path} gives {scores[-1]} scores and there are {len(class_names)} labels.",
             "Give the data, or the labels, that it was trained on.",
@@ -253,7 +253,7 @@ def _scores(loaded: Loaded, codes: tuple[np.ndarray, ...], images: np.ndarray) -
     for channel, table in enumerate(codes):
         batch[: len(images), ..., channel] = np.take(table, images[..., channel])
     scores = loaded.run(batch)[0].reshape(loaded.batch, -1)[: len(images)]
-    return scores if scores.shape[1] > 1 else two_classes(scores)
+    return a_score_a_class(scores)
 
 
 def _evaluation(found: Probed, split: Split, class_names: tuple[str, ...], rows: list[_Rows]) -> Evaluation:

@@ -58,9 +58,14 @@ def softmax(scores: np.ndarray) -> np.ndarray:
     return raised / raised.sum(axis=-1, keepdims=True)
 
 
-def two_classes(scores: np.ndarray) -> np.ndarray:
-    """The one score of a binary classifier, float32 [n, 1], as [n, 2]: probability p -> (1 - p, p)."""
-    return np.concatenate([1 - scores, scores], axis=1)
+def a_score_a_class(scores: np.ndarray) -> np.ndarray:
+    """float32 [n, k] as it is; the one score of a binary classifier, [n, 1], as [n, 2]: probability p -> (1 - p, p)."""
+    return scores if scores.shape[1] > 1 else np.concatenate([1 - scores, scores], axis=1)
+
+
+def scores_fit(scores: int | None, classes: int) -> bool:
+    """Whether so many scores tell so many classes apart: one each, or one for two."""
+    return scores == classes or (scores, classes) == (1, 2)
 
 
 def agreement(first: np.ndarray, second: np.ndarray) -> Proportion:

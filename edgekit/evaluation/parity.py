@@ -13,7 +13,7 @@ import numpy as np
 
 from edgekit.artifact import Variant
 from edgekit.errors import BadInput
-from edgekit.evaluation.metrics import sqnr_db, two_classes, wilson
+from edgekit.evaluation.metrics import a_score_a_class, sqnr_db, wilson
 from edgekit.recipe import Verify
 from edgekit.runtime.flatbuffer import is_constant, op_name, parse
 from edgekit.runtime.interpreter import open_model
@@ -120,8 +120,7 @@ def float_operators(content: bytes) -> tuple[str, ...]:
 
 def _scores(outputs: Inputs) -> np.ndarray:
     """float32 [n, classes] of a classifier's only output; a single score p is that of the second of two classes."""
-    scores = outputs[0].reshape(len(outputs[0]), -1)
-    return scores if scores.shape[1] > 1 else two_classes(scores)
+    return a_score_a_class(outputs[0].reshape(len(outputs[0]), -1))
 
 
 def _same_class(reference: np.ndarray, outputs: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -59,7 +60,7 @@ class Images:
         return Calibration(samples, tuple((normalize(np.full(shape, value, np.uint8), feed),) for value in (0, 255)))
 
     def reference(self, most: int) -> Inputs:
-        pixels = self._pixels(most)
+        pixels = self._pixels(min(len(self._dataset.val), most))
         return (normalize(pixels, self._dataset.preprocess),)
 
     def as_fed(self, reference: Inputs, io: Io) -> Inputs:
@@ -80,10 +81,10 @@ class Images:
         counts = {split.name: len(split) for split in (data.train, data.val, data.test, data.calibration)}
         return {"name": data.name, "sha256": data.sha256, "images": counts}
 
-    def _pixels(self, most: int) -> np.ndarray:
-        """uint8 [n, H, W, 3]"""
-        split = self._dataset.val
-        return split.read(range(min(len(split), most)))
+    @functools.lru_cache(maxsize=1)  # noqa: B019 - as long as the Exporter, and every `io` asks for the same ones
+    def _pixels(self, count: int) -> np.ndarray:
+        """uint8 [n, H, W, 3], decoded once"""
+        return self._dataset.val.read(range(count))
 
 
 class Arrays:

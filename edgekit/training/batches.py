@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import math
 from collections.abc import Iterator
@@ -60,8 +61,9 @@ class _Batches(keras.utils.PyDataset):
             self.failure = caught
             raise
 
+    @abc.abstractmethod
     def batch(self, index: int) -> tuple[np.ndarray, ...]:
-        raise NotImplementedError
+        """What `fit` gets as batch `index`."""
 
 
 class TrainBatches(_Batches):
