@@ -1,0 +1,26 @@
+"""How activations get their ranges for full-integer quantization: the `quantize:` block of a recipe."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Method = Literal["minmax", "percentile", "mse", "entropy"]
+
+
+class Quantize(BaseModel):
+    """Which values of an activation its 256 codes cover; values outside saturate (see `runtime.clipping`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    calibration: Method = Field(
+        default="minmax",
+        description="range of an activation over the calibration images: all of it (minmax), all but the rarest values "
+        "(percentile), or what loses least to 8 bits, as squared error (mse) or as information (entropy)",
+    )
+    percentile: Annotated[float, Field(gt=50, le=100)] = Field(
+        default=99.99,
+        description="of method percentile: this share of the values lies below the range's upper end, "
+        "and as many above its lower end; 100 is minmax",
+    )
