@@ -6,33 +6,22 @@ import contextlib
 import itertools
 import logging
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from edgekit.artifact import Io, Variant
 from edgekit.errors import BadInput, UsageError
+from edgekit.exporting.calibration import Calibration, observed
 from edgekit.exporting.freeze import Frozen
+from edgekit.exporting.taps import untapped
 from edgekit.runtime.flatbuffer import pack, parse
 from edgekit.runtime.quiet import captured_stderr
-from edgekit.runtime.ranges import Inputs, Observer, normalization_tensors, with_ranges
+from edgekit.runtime.ranges import Inputs, with_ranges
 
 SIGNATURE = "serving_default"
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """What full-integer quantization needs.
-
-    `samples()` yields, a tuple a sample, one array [1, ...] an input as the frozen function takes it. `extremes` are,
-    for a model that takes an image, two such samples, all pixels 0 and all pixels 255, so that the input's scale covers
-    every picture and not only the calibration set.
-    """
-
-    samples: Callable[[], Iterable[Inputs]]
-    extremes: tuple[Inputs, ...] = ()
 
 
 def convert(frozen: Frozen, variant: Variant, *, calibration: Calibration | None = None, io: Io = "float32") -> bytes:
@@ -41,6 +30,10 @@ def convert(frozen: Frozen, variant: Variant, *, calibration: Calibration | None
     `int8` and `int16x8` need `calibration`; `io` other than float32 needs `int8`. Raises UsageError where they do not
     fit, BadInput where the model has an operator that TFLite lacks (Flex operators are never used).
     """
+    if frozen.taps and variant != "int8":
+        raise UsageError(
+            f"A fake-quantized model is exported as int8, not {variant}.", "Export the model it was made from."
+        )
     if io != "float32" and variant != "int8":
         raise UsageError(f"--io {io} is for the int8 variant, not {variant}.", "Use --io float32, or --variants int8.")
     with _quiet() as said:
@@ -53,8 +46,10 @@ def convert(frozen: Frozen, variant: Variant, *, calibration: Calibration | None
     return _with_signature(content, frozen)
 
 
-def calibrate(frozen: Frozen, calibration: Calibration, threads: int | None = None) -> bytes:
+def calibrate(frozen: Frozen, calibration: Calibration, threads: int | None = None) -> Calibrated:
     """The float .tflite that the quantizer starts from, with the range of every activation written in.
+
+    The ranges of a fake-quantized model are its own; only the tensors that it does not name are observed.
 
     The converter's own calibrator sees one sample only, so that it lays out the tensors; see `runtime.ranges`.
     """
@@ -66,13 +61,15 @@ def calibrate(frozen: Frozen, calibration: Calibration, threads: int | None = No
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.representative_dataset = lambda: itertools.islice(_lists(calibration.extremes, calibration.samples()), 1)
     converter._experimental_calibrate_only = True
-    content = bytes(converter.convert())
+    tapped = untapped(bytes(converter.convert()), frozen.taps, len(frozen.output_names))
+    content = tapped.content
     observer = Observer(content, threads or cpu_count())
     ranges = dict(observer.over(calibration.samples()))
     if calibration.extremes:
         widest = observer.over(calibration.extremes)
         ranges.update({index: widest[index] for index in normalization_tensors(content)})
-    return with_ranges(content, ranges)
+    ranges.update(tapped.ranges)
+    return Calibrated(with_ranges(content, ranges), tapped.float_nodes, tapped.weight_bits)
 
 
 def _lists(*samples: Iterable[Inputs]) -> Iterator[list[np.ndarray]]:
@@ -123,9 +120,13 @@ def _int8(frozen: Frozen, calibration: Calibration | None, io: Io) -> bytes:
     import tensorflow as tf
     from tensorflow.lite.python.convert import mlir_quantize
 
-    calibrated = calibrate(frozen, _needed(calibration))
+    made = calibrate(frozen, _needed(calibration))
     kind = tf.dtypes.as_dtype(io)
-    return bytes(mlir_quantize(calibrated, input_data_type=kind, output_data_type=kind))
+    return bytes(
+        mlir_quantize(
+            made.content, input_data_type=kind, output_data_type=kind, denylisted_nodes=list(made.float_nodes) or None
+        )
+    )
 
 
 def _int16x8(frozen: Frozen, calibration: Calibration | None, _: Io) -> bytes:

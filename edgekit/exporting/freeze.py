@@ -7,11 +7,12 @@ the converter then needs no SavedModel. It also makes the ranges of fake-quantiz
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from edgekit.artifact import Normalization
 from edgekit.errors import BadInput, UsageError
+from edgekit.models.fake_quant import Tap, recording
 from edgekit.models.saved_model import Spec
 
 
@@ -28,13 +29,15 @@ class Served:
 class Frozen:
     """`function`: [1, ...] an input -> [1, ...] an output; `graph`: its GraphDef with the weights as constants.
 
-    The names become the serving signature's.
+    The names become the serving signature's. `taps` are of a fake-quantized model: the `tensor` of each is its place
+    among the function's outputs, where they come behind the model's own, or a negative one among its inputs.
     """
 
     function: Any
     graph: Any
     input_names: tuple[str, ...]
     output_names: tuple[str, ...]
+    taps: tuple[Tap, ...] = ()
 
 
 def served(model: Any) -> Served:
@@ -73,11 +76,15 @@ def freeze(model: Any, *, normalization: Normalization | None = None, softmax: b
     from tensorflow.python.framework import convert_to_constants
 
     whole = served(model)
+    taps: list[Tap] = []
 
     def serve(*inputs: Any) -> list[Any]:
         real = inputs if normalization is None else [(inputs[0] - normalization.mean) / normalization.std]
-        outputs = whole.call(*real)
-        return [tf.nn.softmax(one) for one in outputs] if softmax else outputs
+        with recording() as found:
+            outputs = whole.call(*real)
+        taps[:] = found
+        answers = [tf.nn.softmax(one) for one in outputs] if softmax else outputs
+        return [*answers, *(tap.tensor for tap in _computed(found))]
 
     signature = [tf.TensorSpec((1, *one.shape), one.dtype, name=one.name) for one in whole.inputs]
     traced = tf.function(serve, input_signature=signature, autograph=False).get_concrete_function()
@@ -87,7 +94,23 @@ def freeze(model: Any, *, normalization: Normalization | None = None, softmax: b
         traced, lower_control_flow=False, aggressive_inlining=False
     )
     graph, _ = convert_to_constants._replace_variables_by_constants(converter_data=data)
-    return Frozen(traced, graph, tuple(one.name for one in whole.inputs), whole.output_names)
+    names = tuple(one.name for one in whole.inputs)
+    inputs = [one.name for one in traced.inputs[: len(names)]]  # behind them come the captured variables
+    return Frozen(traced, graph, names, whole.output_names, _placed(taps, inputs, len(whole.output_names)))
+
+
+def _computed(taps: Sequence[Tap]) -> list[Tap]:
+    """Those of tensors that are not inputs of the function."""
+    return [tap for tap in taps if tap.tensor.op.type != "Placeholder"]
+
+
+def _placed(taps: Sequence[Tap], inputs: Sequence[str], behind: int) -> tuple[Tap, ...]:
+    given = [
+        replace(tap, tensor=inputs.index(tap.tensor.name) - len(inputs))
+        for tap in taps
+        if tap.tensor.op.type == "Placeholder"
+    ]
+    return (*given, *(replace(tap, tensor=behind + place) for place, tap in enumerate(_computed(taps))))
 
 
 def _fixed(name: str, shape: Sequence[int | None]) -> tuple[int, ...]:
