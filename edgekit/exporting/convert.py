@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import logging
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,19 @@ from edgekit.runtime.quiet import captured_stderr
 from edgekit.runtime.ranges import Inputs, with_ranges
 
 SIGNATURE = "serving_default"
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """A float .tflite with the range of every activation written in, as the quantizer wants it.
+
+    `float_nodes`: tensors whose operators are to stay float. `weight_bits`: tensor name -> bits of the weights of the
+    operator that writes it, where they are fewer than 8.
+    """
+
+    content: bytes
+    float_nodes: tuple[str, ...] = ()
+    weight_bits: Mapping[str, int] = field(default_factory=dict)
 
 
 def convert(frozen: Frozen, variant: Variant, *, calibration: Calibration | None = None, io: Io = "float32") -> bytes:
@@ -62,14 +75,21 @@ def calibrate(frozen: Frozen, calibration: Calibration, threads: int | None = No
     converter.representative_dataset = lambda: itertools.islice(_lists(calibration.extremes, calibration.samples()), 1)
     converter._experimental_calibrate_only = True
     tapped = untapped(bytes(converter.convert()), frozen.taps, len(frozen.output_names))
-    content = tapped.content
-    observer = Observer(content, threads or cpu_count())
-    ranges = dict(observer.over(calibration.samples()))
-    if calibration.extremes:
-        widest = observer.over(calibration.extremes)
-        ranges.update({index: widest[index] for index in normalization_tensors(content)})
-    ranges.update(tapped.ranges)
-    return Calibrated(with_ranges(content, ranges), tapped.float_nodes, tapped.weight_bits)
+    ranges = {**observed(tapped.content, calibration, threads or cpu_count()), **tapped.ranges}
+    return Calibrated(with_ranges(tapped.content, ranges), tapped.float_nodes, tapped.weight_bits)
+
+
+def quantized(calibrated: bytes, io: Io = "float32", float_nodes: Collection[str] = ()) -> bytes:
+    """The full-integer .tflite of a calibrated one, without a signature.
+
+    The operators that write the tensors named `float_nodes` stay float, with DEQUANTIZE and QUANTIZE around them.
+    """
+    import tensorflow as tf
+    from tensorflow.lite.python.convert import mlir_quantize
+
+    kind = tf.dtypes.as_dtype(io)
+    nodes = sorted(float_nodes) or None
+    return bytes(mlir_quantize(calibrated, input_data_type=kind, output_data_type=kind, denylisted_nodes=nodes))
 
 
 def _lists(*samples: Iterable[Inputs]) -> Iterator[list[np.ndarray]]:
@@ -117,16 +137,8 @@ def _dynamic(frozen: Frozen, _: Calibration | None, __: Io) -> bytes:
 
 
 def _int8(frozen: Frozen, calibration: Calibration | None, io: Io) -> bytes:
-    import tensorflow as tf
-    from tensorflow.lite.python.convert import mlir_quantize
-
     made = calibrate(frozen, _needed(calibration))
-    kind = tf.dtypes.as_dtype(io)
-    return bytes(
-        mlir_quantize(
-            made.content, input_data_type=kind, output_data_type=kind, denylisted_nodes=list(made.float_nodes) or None
-        )
-    )
+    return quantized(made.content, io, made.float_nodes)
 
 
 def _int16x8(frozen: Frozen, calibration: Calibration | None, _: Io) -> bytes:

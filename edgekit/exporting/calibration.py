@@ -1,0 +1,71 @@
+"""What full-integer quantization is calibrated on, and the range that every activation gets from it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from edgekit.errors import BadInput, EdgekitWarning
+from edgekit.quantize_config import Quantize
+from edgekit.runtime.clipping import clipped
+from edgekit.runtime.ranges import Inputs, Observer, Ranges, clippable_tensors, normalization_tensors
+
+FEW = 10  # samples: with fewer, the ranges are those of the samples and not of the data
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What full-integer quantization needs.
+
+    `samples()` yields, a tuple a sample, one array [1, ...] an input as the frozen function takes it, the same ones on
+    every call. `extremes` are, for a model that takes an image, two such samples, all pixels 0 and all pixels 255, so
+    that the input's scale covers every picture and not only the calibration set. `quantize` says which part of an
+    activation's values its codes cover.
+    """
+
+    samples: Callable[[], Iterable[Inputs]]
+    extremes: tuple[Inputs, ...] = ()
+    quantize: Quantize = field(default_factory=Quantize)
+
+
+def observed(content: bytes, calibration: Calibration, threads: int) -> Ranges:
+    """The range of every activation of a float .tflite over the calibration samples.
+
+    The inputs and what is their normalization keep all of theirs. Raises BadInput for samples that tell nothing, and
+    warns where there are fewer than FEW.
+    """
+    observer = Observer(content, threads)
+    ranges = dict(observer.over(_telling(calibration.samples())))
+    normalized = normalization_tensors(content)
+    if calibration.quantize.calibration != "minmax":
+        wanted = {index: ranges[index] for index in clippable_tensors(content, normalized)}
+        found = observer.histograms(calibration.samples(), wanted)
+        ranges.update({index: clipped(values, calibration.quantize) for index, values in found.items()})
+    if calibration.extremes:
+        widest = observer.over(calibration.extremes)
+        ranges.update({index: widest[index] for index in normalized})
+    return ranges
+
+
+def _telling(samples: Iterable[Inputs]) -> Iterator[Inputs]:
+    """The samples; behind the last one, whether they were different, and enough."""
+    count, first, alike, blank = 0, None, True, True
+    for sample in samples:
+        count += 1
+        if first is None:
+            first = tuple(values.copy() for values in sample)
+        alike = alike and all(np.array_equal(a, b) for a, b in zip(first, sample, strict=True))
+        blank = blank and all(values.size > 1 and values.min() == values.max() for values in sample)
+        yield sample
+    if (blank and count) or (alike and count > 1):
+        fact = "blank: each is of one value only" if blank else "the same"
+        raise BadInput(
+            f"All {count:,} calibration samples are {fact}.",
+            "Give different ones, as the model will see; `edgekit data lint DIR` judges a folder of images.",
+        )
+    if 0 < count < FEW:
+        sentence = f"{count} calibration samples are few: the int8 file may not fit other data. Use 100 or more."
+        warnings.warn(sentence, EdgekitWarning, stacklevel=2)
