@@ -9,23 +9,22 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from edgekit.artifact import Frozen, Io, Variant
-from edgekit.errors import BadInput, UsageError, unknown
+from edgekit.errors import BadInput, UsageError
 from edgekit.preprocess import Preparation, Preprocess
+from edgekit.quantize_config import Quantize
+from edgekit.recipe_names import default_recipe, find_recipe
+from edgekit.step_config import Step, check_order
 from edgekit.train_config import Train
+from edgekit.yaml_lines import Lines, mapping_of, value_of
 
-SUFFIX = ".yaml"
-MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")
-WEIGHT_SUFFIXES = (".weights.h5", ".npz", ".pth", ".pt")
-SAVED_MODEL = "saved_model.pb"  # what the folder of a SavedModel holds
 Size = Annotated[int, Field(ge=1, le=8192)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Above0 = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -96,18 +95,25 @@ class Bench(Frozen):
 
 
 class Recipe(Frozen):
-    """The whole job: model, data, training, variants, budget, measurement."""
+    """The whole job: model, data, training, steps, variants, budget, measurement."""
 
     description: str = ""
     model: Model = Model()
     data: Data = Data()
     train: Train = Train()
+    steps: tuple[Step, ...] = Field((), description="what is done to the model between training and export, in order")
+    quantize: Quantize = Quantize()
     variants: Annotated[tuple[Variant, ...], Field(min_length=1)] = ("float32", "int8")
     io: Io = Field("float32", description="input and output of int8 files; the other variants always have float32")
     budget: Budget = Budget()
     verify: Verify = Verify()
     bench: Bench = Bench()
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+
+    @model_validator(mode="after")
+    def _steps_fit(self) -> Self:
+        check_order(self.steps, self.variants)
+        return self
 
     @property
     def image_size(self) -> tuple[int, int] | None:
@@ -143,6 +149,8 @@ FLAGS = {
     "crop": "data.preprocess.crop",
     "calibration": "data.calibration",
     "calibration_images": "data.calibration_images",
+    "calibration_method": "quantize.calibration",
+    "qat_epochs": "steps.quantize_aware.epochs",
     "epochs": "train.epochs",
     "batch_size": "train.batch_size",
     "learning_rate": "train.learning_rate",
@@ -156,48 +164,6 @@ FLAGS = {
     "threads": "bench.threads",
     "seed": "seed",
 }
-
-# How a model's name begins -> the recipe it is compressed with when none is named; the first row that fits.
-DEFAULT_RECIPES = {
-    "mobilenet_v3": "mobilenet-v3-int8",
-    "efficientnet_lite": "efficientnet-lite-int8",
-    "efficientnet": "efficientnet-int8",
-    "resnet": "resnet-int8",
-}
-DEFAULT = "mobilenet-int8"
-OWN = "own-model-int8"
-
-
-PRETRAINED = "efficientnet-lite-int8"
-FINE_TUNES = {PRETRAINED, "efficientnet-int8", "mobilenet-v3-int8"}  # the others train from random weights
-
-
-def default_recipe(model: str | None, weights: str | None = None) -> str:
-    """The name of the recipe for a model, and pretrained weights, that are given without one."""
-    if model is not None and is_path(model):
-        return OWN
-    rows = {begin: recipe for begin, recipe in DEFAULT_RECIPES.items() if weights is None or recipe in FINE_TUNES}
-    usual = DEFAULT if weights is None else PRETRAINED
-    return next((recipe for begin, recipe in rows.items() if (model or "").startswith(begin)), usual)
-
-
-def is_path(model: str) -> bool:
-    """Whether `model.name` means a file or folder of the user's own rather than a name of the zoo.
-
-    A bare name is a folder only where that holds a SavedModel: a folder called mobilenet does not hide the network.
-    """
-    if model.startswith("keras:"):
-        return False
-    written_as_one = "/" in model or "\\" in model or model.endswith((*MODEL_SUFFIXES, *WEIGHT_SUFFIXES, ".tflite"))
-    return written_as_one or (Path(model) / SAVED_MODEL).is_file()
-
-
-def shipped_recipes() -> dict[str, Path]:
-    """Name -> file of every recipe that comes with edgekit: in the installed package, or in a source checkout."""
-    package = Path(__file__).parent
-    inside = package / "_shipped" / "recipes"
-    folder = inside if inside.is_dir() else package.parent / "recipes"
-    return {path.stem: path for path in sorted(folder.glob(f"*{SUFFIX}"))}
 
 
 def load_recipe(source: str | Path | None = None, overrides: Mapping[str, Any] | None = None) -> Recipe:
@@ -213,12 +179,12 @@ def load_recipe(source: str | Path | None = None, overrides: Mapping[str, Any] |
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path} cannot be read as text: {error}.", "Give a YAML file in UTF-8.") from None
-    values, lines = _parse(text, path)
+    values, lines = mapping_of(text, path)
     for field, value in overrides.items():
-        _put(values, field, value)
-        for depth in range(1, field.count(".") + 2):
-            lines.setdefault(tuple(field.split(".")[:depth]), None)
-        lines[tuple(field.split("."))] = None
+        place = _put(values, field, value)
+        lines = {at: line for at, line in lines.items() if at[: len(place)] != place}
+        for depth in range(1, len(place) + 1):
+            lines.setdefault(place[:depth], None)
     return _validate(_unlabelled(values), lines, path)
 
 
@@ -240,7 +206,7 @@ def parse_set(assignments: Iterable[str]) -> dict[str, Any]:
         if not equals or not field:
             raise UsageError(f"--set {assignment!r} is not FIELD=VALUE.", "For example: --set train.epochs=3")
         try:
-            parsed[field.strip()] = yaml.load(value, _Loader)
+            parsed[field.strip()] = value_of(value)
         except yaml.YAMLError:
             raise UsageError(
                 f"--set {field}: {value!r} is not a YAML value.", "Quote it: --set 'field=value'"
@@ -251,72 +217,37 @@ def parse_set(assignments: Iterable[str]) -> dict[str, Any]:
 UNION_MEMBERS = {"Preparation", "Preprocess"}  # pydantic puts the one it tried into a field's path
 
 
-class _Loader(yaml.SafeLoader):
-    """SafeLoader that reads 2e-3 as the number it is (YAML 1.2); PyYAML's YAML 1.1 takes it for a string."""
+def _put(values: dict[str, Any], field: str, value: Any) -> tuple[str, ...]:
+    """Sets a dotted field, and gives its place. A step is named by its position or by what it is called:
+    steps.0.rewrite.swish, or steps.rewrite.swish, which is added where there is none."""
+    parts = field.split(".")
+    if parts[0] == "steps" and len(parts) > 1:
+        steps, number = _with_step(values.get("steps"), parts[1])
+        values["steps"] = steps
+        rest = parts[2:] if parts[1].isdigit() else parts[1:]
+        if not rest:
+            steps[number] = value
+            return ("steps", str(number))
+        return ("steps", str(number), *_put(steps[number], ".".join(rest), value))
+    inside = values
+    for name in parts[:-1]:
+        inner = inside.get(name)
+        inside[name] = dict(inner) if isinstance(inner, dict) else {}
+        inside = inside[name]
+    inside[parts[-1]] = value
+    return tuple(parts)
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?([eE][-+]?[0-9]+)$"), list("-+0123456789")
-)
-
-Lines = dict[tuple[str, ...], int | None]
-
-
-def find_recipe(source: str | Path) -> Path:
-    """The file of a shipped recipe, by name, or the file itself. Raises BadInput listing the names."""
-    shipped = shipped_recipes()
-    if str(source) in shipped:
-        return shipped[str(source)]
-    path = Path(source)
-    if path.is_file():
-        return path
-    if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
-        raise BadInput(f"The recipe {path} is not a file.", "`edgekit recipes` lists the ones that come with edgekit.")
-    raise unknown("recipe", str(source), shipped)
-
-
-def _parse(text: str, path: Path) -> tuple[dict[str, Any], Lines]:
-    try:
-        values = yaml.load(text, _Loader)
-        lines: Lines = {}
-        _walk(yaml.compose(text, _Loader), (), lines, path)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise BadInput(f"{where}: not valid YAML: {getattr(error, 'problem', error)}.", "Correct that line.") from None
-    if values is None:
-        return {}, lines
-    if not isinstance(values, dict):
-        raise BadInput(
-            f"{path}:1: a recipe is a mapping of fields, not a {type(values).__name__}.",
-            "`edgekit recipes show mobilenet-int8` prints one.",
-        )
-    return values, lines
-
-
-def _walk(node: Any, at: tuple[str, ...], lines: Lines, path: Path) -> None:
-    """Notes the line of every key; refuses a key given twice, which PyYAML lets pass."""
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            place = (*at, str(key.value))
-            line = key.start_mark.line + 1
-            if place in lines:
-                raise BadInput(f"{path}:{line}: {'.'.join(place)} is given twice.", "Keep one of them.")
-            lines[place] = line
-            _walk(value, place, lines, path)
-    elif isinstance(node, yaml.SequenceNode):
-        for number, value in enumerate(node.value):
-            lines[*at, str(number)] = value.start_mark.line + 1
-            _walk(value, (*at, str(number)), lines, path)
-
-
-def _put(values: dict[str, Any], field: str, value: Any) -> None:
-    *parents, last = field.split(".")
-    for name in parents:
-        inner = values.get(name)
-        values[name] = dict(inner) if isinstance(inner, dict) else {}
-        values = values[name]
-    values[last] = value
+def _with_step(given: Any, wanted: str) -> tuple[list[Any], int]:
+    """The list, each step of it a mapping of its own, and where the wanted one is."""
+    listed = given if isinstance(given, list) else []
+    steps = [{one: {}} if isinstance(one, str) else dict(one) if isinstance(one, dict) else {} for one in listed]
+    if not wanted.isdigit():
+        number = next((i for i, step in enumerate(steps) if wanted in step), len(steps))
+        return (steps if number < len(steps) else [*steps, {wanted: {}}]), number
+    if int(wanted) >= len(steps):
+        raise UsageError(f"There is no step {wanted}; the recipe has {len(steps)}, counted from 0.", "Name the step.")
+    return steps, int(wanted)
 
 
 def _text(value: Any) -> str | None:
@@ -336,16 +267,22 @@ def _validate(values: dict[str, Any], lines: Lines, path: Path) -> Recipe:
 
 def _complaint(error: Any, place: tuple[str, ...], lines: Lines, path: Path) -> BadInput:
     known = tuple(part for n, part in enumerate(place) if place[: n + 1] in lines)  # a union adds its members' names
-    line = lines.get(known)
+    sentence = str(error["ctx"]["error"]) if error["type"] == "value_error" else ""  # of our own, about several fields
+    line = lines.get((*known, sentence.partition(":")[0]), lines.get(known))
     where = f"{path}:{line}" if line else ("the command line" if known in lines else str(path))
-    inner = place[len(known) : len(known) + 1]  # within a block that was given whole
-    field = ".".join((*known, *inner) if known and inner and inner[0] in _keys(known) else known or place)
+    inside = known
+    for part in place[len(known) :]:  # within a block that was given whole
+        if known and (part.isdigit() or part in _keys(inside)):
+            inside = (*inside, part)
+    field = ".".join(inside or place)
     if error["type"] == "extra_forbidden":
         keys = _keys(place[:-1])
         close = difflib.get_close_matches(place[-1], keys, n=1, cutoff=0.0)
-        return BadInput(f"{where}: unknown key {field!r}.", f"Nearest: {close[0]!r}. Known here: {', '.join(keys)}.")
-    if error["type"] == "value_error":  # a sentence of our own, about several fields
-        return BadInput(f"{where}: {error['ctx']['error']}.", "`edgekit recipes schema` describes every field.")
+        return BadInput(
+            f"{where}: unknown key {'.'.join(place)!r}.", f"Nearest: {close[0]!r}. Known here: {', '.join(keys)}."
+        )
+    if sentence:
+        return BadInput(f"{where}: {sentence}.", "`edgekit recipes schema` describes every field.")
     given = json.dumps(error["input"], default=str)
     return BadInput(
         f"{where}: {field}: {error['msg']}, not {given[:60]}.", "`edgekit recipes schema` describes every field."
@@ -355,7 +292,7 @@ def _complaint(error: Any, place: tuple[str, ...], lines: Lines, path: Path) -> 
 def _keys(place: tuple[str, ...]) -> list[str]:
     """The field names of the block at `place`."""
     block: Any = Recipe
-    for part in place:
+    for part in (one for one in place if not one.isdigit()):
         field = block.model_fields.get(part)
         kinds = () if field is None else get_args(field.annotation) or (field.annotation,)  # a union's members
         blocks = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]

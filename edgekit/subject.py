@@ -19,7 +19,8 @@ from edgekit.models.saved_model import Spec
 from edgekit.models.weights import IMAGENET
 from edgekit.models.zoo import build, find
 from edgekit.preprocess import PRESETS, Preparation, Preprocess, preparation
-from edgekit.recipe import Recipe, is_path
+from edgekit.recipe import Recipe
+from edgekit.recipe_names import is_path
 
 SCRATCH_SIZE = 32  # px, of a network of the zoo that begins with random weights
 IMAGENET_CLASSES = 1000

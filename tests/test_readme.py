@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgekit.cli import main
-from edgekit.recipe import shipped_recipes
+from edgekit.recipe_names import shipped_recipes
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")

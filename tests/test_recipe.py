@@ -7,19 +7,16 @@ from hypothesis import strategies as st
 from edgekit.errors import BadInput, UsageError
 from edgekit.models.zoo import ZOO, find
 from edgekit.preprocess import Preparation
-from edgekit.recipe import (
+from edgekit.recipe import FLAGS, Data, Recipe, load_recipe, parse_set
+from edgekit.recipe_names import (
     DEFAULT,
     DEFAULT_RECIPES,
-    FLAGS,
     OWN,
     PRETRAINED,
-    Data,
-    Recipe,
     default_recipe,
-    load_recipe,
-    parse_set,
     shipped_recipes,
 )
+from edgekit.step_config import STEPS
 
 
 @pytest.mark.parametrize("name", sorted(shipped_recipes()))
@@ -112,6 +109,7 @@ def test_set_reads_values_as_yaml() -> None:
 
 def test_every_flag_names_a_field_of_the_recipe() -> None:
     values = Recipe(data=Data(preprocess=Preparation())).model_dump()
+    values["steps"] = {name: config().model_dump() for name, config in STEPS.items()}
     for field in FLAGS.values():
         inner = values
         for part in field.split("."):

@@ -16,7 +16,8 @@ def command(context: click.Context) -> Outcome | None:
     """List the recipes that come with edgekit; show one, or the schema of all."""
     if context.invoked_subcommand:
         return None
-    from edgekit.recipe import load_recipe, shipped_recipes
+    from edgekit.recipe import load_recipe
+    from edgekit.recipe_names import shipped_recipes
 
     listed = {name: load_recipe(path).description for name, path in shipped_recipes().items()}
     width = max(map(len, listed))
@@ -29,7 +30,8 @@ def command(context: click.Context) -> Outcome | None:
 @shared_options
 def show(name: str, resolved: bool) -> Outcome:
     """Print a recipe: what it states, or with --resolved everything it means."""
-    from edgekit.recipe import find_recipe, load_recipe
+    from edgekit.recipe import load_recipe
+    from edgekit.recipe_names import find_recipe
 
     recipe = load_recipe(name)
     text = recipe.to_yaml() if resolved else find_recipe(name).read_text(encoding="utf-8")

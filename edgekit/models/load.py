@@ -18,7 +18,7 @@ from edgekit.models.hdf5 import array, child, is_hdf5, open_hdf5, texts
 from edgekit.models.model_config import MODELS, Config, check, operation_module, read_hdf5, read_zip, weights_alone
 from edgekit.models.saved_model import MAX_INPUT, SavedModel, load_saved_model
 from edgekit.models.weight_files import weighted
-from edgekit.recipe import SAVED_MODEL, WEIGHT_SUFFIXES, is_path
+from edgekit.recipe_names import SAVED_MODEL, WEIGHT_SUFFIXES, is_path
 
 __all__ = ["SavedModel", "is_path", "load_model"]
 

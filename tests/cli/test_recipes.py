@@ -4,7 +4,8 @@ import pytest
 import yaml
 
 from edgekit.cli import main
-from edgekit.recipe import Recipe, load_recipe, shipped_recipes
+from edgekit.recipe import Recipe, load_recipe
+from edgekit.recipe_names import shipped_recipes
 
 
 def test_list_show_and_schema(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,175 @@
+"""The steps of a recipe, as frozen values: what is done to the model between training and export, in order.
+
+Float steps (rewrite, equalize) change the float model, and with it every variant but float32. A quantizing step
+(quantize_aware, learn_rounding, correct_bias) makes the model that the int8 file is exported from; there is at most
+one, and it comes last.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
+
+Epochs = Annotated[int, Field(ge=0, le=100_000)]
+Rate = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
+WeightBits = Annotated[Literal[8, 4], Field(description="of the kernels, symmetric, per output channel")]
+Names = Annotated[
+    tuple[Annotated[str, Field(min_length=1)], ...],
+    # Behind Step's validator a JSON array has become a list, which strict checking does not take for a tuple.
+    BeforeValidator(lambda given: tuple(given) if isinstance(given, list) else given),
+    Field(description="layers that stay in float, by name or pattern (Python's fnmatch: block_1*, *logits)"),
+]
+
+
+class _Config(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Rewrite(_Config):
+    """Activations in the form that is fastest in int8: exactly the same function, or a near one and fine-tuning."""
+
+    hard_swish: Literal["exact", "relu6", "keep"] = Field(
+        default="exact",
+        description="x * relu6(x + 3), its 1/6 in the weights behind it (exact); ReLU6 in its place (relu6: another "
+        "function, wants finetune_epochs); or as it is",
+    )
+    swish: Literal["keep", "hard_swish", "relu6"] = Field(
+        default="keep", description="what stands for x * sigmoid(x); all but keep are other functions"
+    )
+    finetune_epochs: Epochs = Field(
+        default=0, description="of training the rewritten model on the outputs of the one before"
+    )
+    learning_rate: Rate = Field(default=1.0e-3, description="of the fine-tuning, its peak")
+
+
+class Equalize(_Config):
+    """Scales of channels are evened out between consecutive layers (Nagel et al. 2019, arXiv:1906.04721): the same
+    function, with weights that lose less to quantization."""
+
+
+class LearnRounding(_Config):
+    """Each weight is rounded up or down as is best for the layer's output on the calibration images, instead of to
+    the nearest (AdaRound: Nagel et al. 2020, arXiv:2004.10568). Needs no labels and no training."""
+
+    weight_bits: WeightBits = 8
+    iterations: Annotated[int, Field(ge=1, le=1_000_000)] = Field(default=1000, description="steps for each layer")
+    exclude: Names = ()
+    bias_correction: bool = Field(
+        default=True, description="biases make up for what is left of the error's mean, channel by channel"
+    )
+
+
+class CorrectBias(_Config):
+    """Biases make up for the mean error that quantization makes, channel by channel, on the calibration images."""
+
+
+class QuantizeAware(_Config):
+    """Training with the rounding of int8 in every layer, from ranges that were observed on the calibration images
+    first (Jacob et al. 2018, arXiv:1712.05877)."""
+
+    epochs: Epochs = Field(default=2, description="0: ranges are set and nothing is trained")
+    weight_bits: WeightBits = 8
+    learning_rate: Rate = Field(default=1.0e-3, description="its peak, after a warm-up; a cosine down to 0 follows")
+    batch_norm: Literal["frozen", "live"] = Field(
+        default="frozen",
+        description="frozen: normalized as in inference, scale and shift learn; live: by the statistics of the batch",
+    )
+    exclude: Names = ()
+    distil: bool = Field(
+        default=True,
+        description="learn the float model's outputs, which needs no labels; false: learn the labels",
+    )
+
+
+# What may stand in a recipe's `steps:`, in the order in which they usually do.
+STEPS: dict[str, type[_Config]] = {
+    "rewrite": Rewrite,
+    "equalize": Equalize,
+    "learn_rounding": LearnRounding,
+    "correct_bias": CorrectBias,
+    "quantize_aware": QuantizeAware,
+}
+QUANTIZING = ("learn_rounding", "correct_bias", "quantize_aware")
+
+
+class Step(_Config):
+    """One entry of `steps:`, a mapping of one key: `- quantize_aware: {epochs: 2}`, or `- rewrite` for its defaults."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra={"minProperties": 1, "maxProperties": 1})
+
+    rewrite: Rewrite | None = None
+    equalize: Equalize | None = None
+    learn_rounding: LearnRounding | None = None
+    correct_bias: CorrectBias | None = None
+    quantize_aware: QuantizeAware | None = None
+
+    @property
+    def name(self) -> str:
+        return next(name for name in STEPS if getattr(self, name) is not None)
+
+    @property
+    def config(self) -> Any:
+        """The one that is there, of the class that STEPS names."""
+        return getattr(self, self.name)
+
+    @property
+    def quantizing(self) -> bool:
+        """Whether it makes the model of the int8 file alone."""
+        return self.name in QUANTIZING
+
+    @property
+    def trains(self) -> bool:
+        """Whether it goes over the training images."""
+        return bool(getattr(self.config, "epochs", 0) or getattr(self.config, "finetune_epochs", 0))
+
+    @property
+    def needs_labels(self) -> bool:
+        return self.trains and not getattr(self.config, "distil", True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults(cls, given: Any) -> Any:
+        """`- rewrite` and `- rewrite:` are `- rewrite: {}`."""
+        if isinstance(given, str):
+            return {given: {}}
+        return {name: {} if config is None else config for name, config in given.items()} if isinstance(given, dict) \
+            else given  # fmt: skip
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        there = [name for name in STEPS if getattr(self, name) is not None]
+        if len(there) != 1:
+            said = "is empty" if not there else f"has {len(there)} steps in one entry, {' and '.join(there)}"
+            raise ValueError(f"steps: a list in which each entry is one step; one of them {said}")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in write(self).items() if value is not None}
+
+
+def check_order(steps: tuple[Step, ...], variants: tuple[str, ...]) -> None:
+    """Raises ValueError where steps do not fit each other or the variants."""
+    quantizing = [step.name for step in steps if step.quantizing]
+    if len(quantizing) > 1:
+        raise ValueError(
+            f"steps: {' and '.join(quantizing)} each make the model of the int8 file, and there is one; keep one"
+        )
+    if quantizing and not steps[-1].quantizing:
+        raise ValueError(f"steps: {quantizing[0]} comes last, behind {steps[-1].name}, which changes the float model")
+    if quantizing and "int8" not in variants:
+        raise ValueError(f"steps: {quantizing[0]} is for the int8 file, and int8 is not among the variants")
+    if quantizing and "mixed" in variants:
+        raise ValueError(
+            f"steps: mixed is quantized by calibration and cannot be together with {quantizing[0]}; "
+            "leave one of them out, or make two runs"
+        )
