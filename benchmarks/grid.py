@@ -1,0 +1,300 @@
+"""Quantization-aware training of every kind of network: is the file all-int8, and does it say what the model says?
+
+python benchmarks/grid.py [NAME ...] [--table] [--results FOLDER] [--blocks 2]
+
+A cell is one network: trained on the digits until it knows them, a few hundred steps of quantization-aware training,
+exported, and compared with its fake-quantized model on the test images. Each runs in a process of its own and leaves
+results/grid/NAME.json with the hash of edgekit's code: a cell that is there, of the same code, is not run again. What
+only repeats a smaller network's blocks, more often or wider, is no cell of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from record import RESULTS, conditions
+
+from edgekit.artifact import write_json
+from edgekit.data.dataset import Dataset, load_data
+from edgekit.models.backend import import_keras
+from edgekit.preprocess import preset
+from edgekit.train_config import Train
+
+ROOT = Path(__file__).parents[1]
+FOLDER = RESULTS / "grid"
+SEED = 0
+ASKED = 0.98  # of agreement
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A network at `size` px: float epochs, epochs of quantization-aware training, and images a step.
+
+    keras.applications is asked for a `keras:` network itself, also where the zoo has the same one.
+    """
+
+    size: int
+    preset: str = "tf"
+    batch: int = 8
+    float_epochs: int = 2
+    epochs: int = 2
+    rate: float = 1e-3
+
+
+# Beyond 64 px the networks of the zoo keep their strides and so compute less than at 32: 72 is for the large ones.
+CELLS: dict[str, Cell] = {
+    "mobilenet_v1": Cell(32),
+    "mobilenet_v2": Cell(32),
+    "mobilenet_v3_small": Cell(32),
+    "mobilenet_v3_small_minimalistic": Cell(32),
+    "mobilenet_v3_large": Cell(32),
+    "mobilenet_v3_large_minimalistic": Cell(32),
+    "efficientnet_lite0": Cell(32, "lite"),
+    "efficientnet_b0": Cell(32, "imagenet"),
+    "resnet18": Cell(72, "imagenet"),
+    "resnet50": Cell(72, "caffe"),
+    "resnet50_v2": Cell(72),
+    "resnet8": Cell(32),
+    "resnet20": Cell(32),
+    "resnet56": Cell(32),
+    "lenet5": Cell(32),
+    "alexnet": Cell(72, "imagenet", rate=1e-4),
+    "squeezenet": Cell(72, "imagenet", rate=3e-4, float_epochs=4),
+    "three_conv": Cell(32),
+    "keras:MobileNetV3Small": Cell(64, "raw"),
+    "keras:MobileNetV3Large": Cell(64, "raw"),
+    "keras:EfficientNetB0": Cell(64, "raw"),
+    "keras:ResNet50": Cell(64, "caffe"),
+    "keras:DenseNet121": Cell(64, "imagenet"),
+    "keras:ResNet50V2": Cell(64),
+    "keras:EfficientNetV2B0": Cell(64, "raw"),
+}
+
+
+def code() -> str:
+    """sha256 over edgekit's Python files, names and contents."""
+    digest = hashlib.sha256()
+    for path in sorted((ROOT / "edgekit").rglob("*.py")):
+        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def build(name: str, size: int) -> Any:
+    """The network on logits of 10 classes, with random weights. Its batch statistics follow within an epoch."""
+    from edgekit.models import zoo
+
+    keras = import_keras("This benchmark")
+    keras.utils.set_random_seed(SEED)
+    shape = (size, size, 3)
+    if not name.startswith("keras:"):
+        return zoo.build(name, classes=10, input_shape=shape)
+    network = getattr(keras.applications, name.removeprefix("keras:"))
+    model = network(weights=None, input_shape=shape, classes=10, classifier_activation=None)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.9
+    return model
+
+
+@contextlib.contextmanager
+def shortened(blocks: int | None) -> Iterator[None]:
+    """Within it the zoo's tables have at most `blocks` blocks a stage: every kind of block, and soon done."""
+    from edgekit.models import efficientnet, mobilenet, mobilenet_v3, resnet, resnet_imagenet
+
+    if blocks is None:
+        yield
+        return
+    cut: list[tuple[Any, str, Any]] = [
+        (efficientnet, "STAGES", _fewer(efficientnet.STAGES, blocks)),
+        (mobilenet, "FAMILIES", {name: (_fewer(table, blocks), *rest)
+                                 for name, (table, *rest) in mobilenet.FAMILIES.items()}),
+        (mobilenet_v3, "VARIANTS", {name: (_first(table, blocks), head)
+                                    for name, (table, head) in mobilenet_v3.VARIANTS.items()}),
+        (resnet, "BLOCKS_A_STAGE", {name: min(count, blocks) for name, count in resnet.BLOCKS_A_STAGE.items()}),
+        (resnet_imagenet, "NETS", {name: replace(net, repeats=tuple(min(count, blocks) for count in net.repeats))
+                                   for name, net in resnet_imagenet.NETS.items()}),
+    ]  # fmt: skip
+    whole = [(module, name, getattr(module, name)) for module, name, _ in cut]
+    try:
+        for module, name, value in cut:
+            setattr(module, name, value)
+        yield
+    finally:
+        for module, name, value in whole:
+            setattr(module, name, value)
+
+
+def _fewer(stages: tuple[Any, ...], blocks: int) -> tuple[Any, ...]:
+    return tuple(replace(stage, repeats=min(stage.repeats, blocks)) for stage in stages)
+
+
+def _first(table: tuple[Any, ...], blocks: int) -> tuple[Any, ...]:
+    """Of blocks in a row; those of one width are a stage."""
+    kept: list[Any] = []
+    for block in table:
+        if [one.filters for one in kept[-blocks:]] != [block.filters] * blocks:
+            kept.append(block)
+    return tuple(kept)
+
+
+def measure(name: str, cell: Cell, blocks: int | None = None) -> dict[str, Any]:
+    """One cell."""
+    from edgekit.training.fit import train
+
+    data = load_data("digits", preprocess=preset(cell.preset, cell.size, cell.size), calibration_images=100)
+    with shortened(blocks):
+        model = build(name, cell.size)
+    config = Train(epochs=cell.float_epochs, batch_size=cell.batch, learning_rate=cell.rate)
+    started = time.monotonic()
+    trained = train(model, data, config, seed=SEED)
+    learned = time.monotonic() - started
+    quantized = quantize_aware(model, data, cell)
+    steps = -(-len(data.train) // cell.batch)
+    with tempfile.TemporaryDirectory() as folder:
+        found = compared(quantized.pop("model"), data, Path(folder))
+    return {
+        "float_top1": float(trained.history["val_top1"].max()),
+        "steps": cell.epochs * steps,
+        "float_step_ms": 1000 * trained.seconds / (cell.float_epochs * steps),
+        "seconds": {"float": learned, "all": time.monotonic() - started},
+        **quantized,
+        **found,
+    }
+
+
+def quantize_aware(model: Any, data: Dataset, cell: Cell) -> dict[str, Any]:
+    """The model after the step, the step's report, and what its training did."""
+    from edgekit.compression.quantize_aware import prepare
+
+    from edgekit.exporting.samples import Images
+    from edgekit.training.fit import train
+
+    prepared = prepare(model, Images(data).calibration("float32"))
+    config = Train(epochs=cell.epochs, batch_size=cell.batch, learning_rate=cell.rate / 2)
+    trained = train(prepared.model, data, config, seed=SEED)
+    steps = cell.epochs * -(-len(data.train) // cell.batch)
+    return {
+        "model": prepared.model,
+        "report": prepared.to_json(),
+        "quantized_top1": float(trained.history["val_top1"].max()),
+        "step_ms": 1000 * trained.seconds / steps,
+    }
+
+
+def compared(model: Any, data: Dataset, folder: Path) -> dict[str, Any]:
+    """The int8 file against the fake-quantized model on the test images, which nothing was chosen on."""
+    from edgekit.evaluation.evaluate import evaluate
+    from edgekit.exporting.export import Exporter
+    from edgekit.recipe import Verify
+
+    tested = replace(data, val=data.test)  # the exporter compares on what it takes for held out
+    exported = Exporter(model, tested, limits=Verify(images=len(data.test))).write(folder, "int8")
+    found = exported.parity
+    return {
+        "n": found.n,
+        "agreement": found.agreement,
+        "ci95": list(found.ci95 or ()),
+        "sqnr_db": found.sqnr_db,
+        "float_ops": list(found.float_ops),
+        "file_top1": evaluate(exported.artifact, data.test, workers=1).top1.to_json(),
+        "size_bytes": exported.artifact.path.stat().st_size,
+    }
+
+
+def run(name: str, blocks: int | None, results: Path) -> None:
+    """Measures a cell here and writes its file."""
+    warnings.simplefilter("ignore")
+    cell = CELLS[name]
+    measured_under = conditions()
+    found = measure(name, cell, blocks)
+    whole = {"name": name, "code": code(), "blocks": blocks, "cell": asdict(cell), "conditions": measured_under}
+    write_json(path_of(name, results), {**whole, **found})
+
+
+def path_of(name: str, results: Path) -> Path:
+    return results / f"{name.replace(':', '_')}.json"
+
+
+def known(name: str, results: Path) -> dict[str, Any] | None:
+    """What is written of a cell, of whatever code."""
+    path = path_of(name, results)
+    return json.loads(path.read_text("utf-8")) if path.exists() else None
+
+
+COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "network": lambda one: one["name"],
+    "px": lambda one: str(one["cell"]["size"]),
+    "QAT steps": lambda one: str(one["steps"]),
+    "float ops left": lambda one: str(len(one["float_ops"])),
+    "agreement": lambda one: f"{one['agreement']:.1%} of {one['n']}",
+    "SQNR": lambda one: f"{one['sqnr_db']:.1f} dB",
+    "float top-1": lambda one: f"{one['float_top1']:.1%}",
+    "int8 top-1": lambda one: f"{one['file_top1']['value']:.1%}",
+    "float / QAT step": lambda one: f"{one['float_step_ms']:.0f} / {one['step_ms']:.0f} ms",
+    "code": lambda one: one["code"][:8],
+}
+
+
+def table(results: Path) -> str:
+    """A row a cell that was measured."""
+    rows = [one for name in CELLS if (one := known(name, results))]
+    lines = [" | ".join(COLUMNS), " | ".join("---" for _ in COLUMNS)]
+    lines += [" | ".join(column(one) for column in COLUMNS.values()) for one in rows]
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def main() -> int:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(CELLS)}")
+    arguments.add_argument("--table", action="store_true", help="of what is measured; nothing is run")
+    arguments.add_argument("--results", type=Path, default=FOLDER)
+    arguments.add_argument("--blocks", type=int, help="at most, a stage of the zoo's networks")
+    arguments.add_argument("--here", action="store_true", help="one cell in this process")
+    given = arguments.parse_args()
+    if unknown := set(given.names) - set(CELLS):
+        arguments.error(f"unknown: {', '.join(sorted(unknown))}")
+    if given.table:
+        print(table(given.results))
+        return 0
+    if given.here:
+        run(given.names[0], given.blocks, given.results)
+        return 0
+    return all_of(given.names or list(CELLS), given.blocks, given.results)
+
+
+def all_of(names: list[str], blocks: int | None, results: Path) -> int:
+    """Runs the cells that are not there yet, and prints the table; 1 where one failed or is below what is asked."""
+    failed, here = [], code()
+    for name in names:
+        done = known(name, results)
+        if done and done["code"] == here and done["blocks"] == blocks:
+            continue
+        print(f"== {name}", flush=True)
+        command = [sys.executable, __file__, name, "--here", "--results", str(results)]
+        if subprocess.run([*command, *(["--blocks", str(blocks)] if blocks else [])]).returncode:
+            failed.append(f"{name}: did not finish")
+    print(table(results))
+    for name in names:
+        one = known(name, results)
+        if one and one["agreement"] < ASKED:
+            failed.append(f"{name}: agreement {one['agreement']:.1%}")
+        if one and one["float_ops"]:
+            failed.append(f"{name}: float operators {', '.join(one['float_ops'])}")
+    print("\n".join(failed))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

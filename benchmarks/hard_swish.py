@@ -1,0 +1,125 @@
+"""MobileNetV3-Small in int8 with the hard-swish rewrite, without, and in float32, side by side.
+
+python benchmarks/hard_swish.py [CIFAR_FOLDER --work FOLDER] [--processes 10]
+
+Latency on one thread at 96 and 224 px, every file in as many fresh processes as asked for, in turns. The weights are
+random: no kernel's time depends on them. With CIFAR_FOLDER also the accuracy of the trained network (cifar_networks.py)
+on the same 5,000 test images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from cifar_networks import trained
+from edgekit.compression.rewrite import rewrite
+from paired import beside_float
+from record import claim, conditions, save
+
+from edgekit.data.dataset import Dataset, load_data
+from edgekit.evaluation.parity import float_operators
+from edgekit.exporting.export import Exporter
+from edgekit.measurement.bench import Measurement, bench
+from edgekit.models.backend import import_keras
+from edgekit.models.zoo import build
+from edgekit.preprocess import preset
+from edgekit.step_config import Rewrite
+
+NETWORK = "mobilenet_v3_small"
+SIZES = (96, 224)
+REPLICATES = 10_000
+
+
+def written(model: Any, data: Dataset, folder: Path) -> dict[str, Any]:
+    """The three files; the rewriting one is made of the rewritten model, in float the same function."""
+    again = rewrite(model, Rewrite(hard_swish="exact"))
+    plain, faster = Exporter(model, data, name="plain"), Exporter(again.model, data, name="rewritten")
+    return {
+        "float32": plain.write(folder, "float32").artifact,
+        "int8": plain.write(folder, "int8").artifact,
+        "int8, rewritten": faster.write(folder, "int8").artifact,
+    }
+
+
+def latencies(size: int, folder: Path, processes: int) -> dict[str, Measurement]:
+    """Of the network with 1000 classes at `size` px, calibrated on digits: what the images are does not matter."""
+    data = load_data("digits", preprocess=preset("tf", size, size), calibration_images=10)
+    import_keras("This benchmark").utils.set_random_seed(0)
+    model = build(NETWORK, classes=1000, input_shape=(size, size, 3))
+    again = rewrite(model, Rewrite(hard_swish="exact")).model
+    settings: dict[str, Any] = {"softmax": False, "classifier": False}
+    plain = Exporter(model, data, name=f"plain_{size}", **settings)
+    faster = Exporter(again, data, name=f"rewritten_{size}", **settings)
+    files = {
+        "float32": plain.write(folder, "float32").artifact,
+        "int8": plain.write(folder, "int8").artifact,
+        "int8, rewritten": faster.write(folder, "int8").artifact,
+    }
+    measured = bench(tuple(files.values()), processes=processes, min_runs=20 * processes, min_seconds=3.0)
+    return dict(zip(files, measured, strict=True))
+
+
+def ratio_ci95(slow: Measurement, fast: Measurement) -> tuple[float, float, float]:
+    """Geometric mean over the turns of the ratio of medians, and its 95 % bootstrap interval."""
+    medians = [np.array([np.median(process) for process in one.samples_ns]) for one in (slow, fast)]
+    logs = np.log(medians[0] / medians[1])
+    drawn = np.random.default_rng(0).integers(len(logs), size=(REPLICATES, len(logs)))
+    low, high = np.percentile(logs[drawn].mean(axis=1), [2.5, 97.5])
+    return math.exp(logs.mean()), math.exp(low), math.exp(high)
+
+
+def claims_at(size: int, found: dict[str, Measurement]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    claims, raw = [], {name: one.to_json() for name, one in found.items()}
+    for other, asked in (("int8", 3.0), ("float32", 1.0)):
+        value, low, high = ratio_ci95(found[other], found["int8, rewritten"])
+        about = f"MobileNetV3-Small at {size} px, int8 with the rewrite, faster than {other} without"
+        claims.append(claim(f"{about} (95 %: {low:.2f} to {high:.2f})", value, "x", least=asked))
+    raw["float_ops"] = {name: list(float_operators(Path(one.file).read_bytes())) for name, one in found.items()}
+    return claims, raw
+
+
+def accuracy(cifar: Path, work: Path, folder: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    network = trained(NETWORK, cifar, work)
+    files = written(network.model, network.data, folder)
+    found = beside_float(files.pop("float32"), files, network.data.test)
+    claims = [
+        claim(f"MobileNetV3-Small on CIFAR-10, {name}: top-1 against float32, points", found[name]["points"], "",
+              least=-0.5 if name != "int8" else None)
+        for name in files
+    ]  # fmt: skip
+    return claims, {"training": network.training, "files": found}
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("cifar", type=Path, nargs="?")
+    arguments.add_argument("--work", type=Path, help="where the trained network is kept")
+    arguments.add_argument("--processes", type=int, default=10)
+    arguments.add_argument("--part", choices=("latency", "accuracy"), help="one of the two; nothing is saved then")
+    given = arguments.parse_args()
+    warnings.simplefilter("ignore")
+    measured_under = conditions()
+    claims: list[dict[str, Any]] = []
+    raw: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for size in SIZES if given.part != "accuracy" else ():
+            found, raw[f"{size} px"] = claims_at(size, latencies(size, Path(folder), given.processes))
+            claims += found
+        if given.cifar is not None and given.part != "latency":
+            found, raw["accuracy"] = accuracy(given.cifar, given.work, Path(folder))
+            claims += found
+    if given.part is None:
+        save("hard_swish", claims, raw, measured_under)
+        return
+    for one in claims:
+        print(one["what"], one["measured"], one["unit"], one["met"])
+
+
+if __name__ == "__main__":
+    main()
