@@ -110,15 +110,22 @@ def clone(layer: Any, **changes: Any) -> Any:
     return type(layer).from_config({**layer.get_config(), **changes})
 
 
-def rebuilt(model: Any, call: Callable[[Node, list[Any]], Any] | None = None, name: str | None = None) -> Any:
+def rebuilt(
+    model: Any,
+    call: Callable[[Node, list[Any]], Any] | None = None,
+    *,
+    enter: Callable[[Any, int], Any] | None = None,
+    name: str | None = None,
+) -> Any:
     """A new functional model: for each node `call` gives the new tensors, or None for a copy of the layer.
 
-    The copies have the weights of the originals. A layer that is called several times is copied
-    once. The input tensors are new too.
+    The copies have the weights of the originals. A layer that is called several times is copied once. The input tensors
+    are new too; `enter` gives what stands for one, from it and its number.
     """
     graph = graph_of(model)
     fresh = [keras.Input(tensor.shape[1:], dtype=tensor.dtype, name=tensor.name) for tensor in model.inputs]
-    values: dict[int, Any] = dict(zip(graph.inputs, fresh, strict=True))
+    entered = fresh if enter is None else [enter(*pair) for pair in zip(fresh, graph.inputs, strict=True)]
+    values: dict[int, Any] = dict(zip(graph.inputs, entered, strict=True))
     copied: dict[int, Any] = {}
     for node in graph.nodes:
         taken = [values[number] for number in node.inputs]

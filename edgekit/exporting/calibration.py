@@ -31,13 +31,15 @@ class Calibration:
     quantize: Quantize = field(default_factory=Quantize)
 
 
-def observed(content: bytes, calibration: Calibration, threads: int) -> Ranges:
+def observed(content: bytes, calibration: Calibration, threads: int | None = None) -> Ranges:
     """The range of every activation of a float .tflite over the calibration samples.
 
     The inputs and what is their normalization keep all of theirs. Raises BadInput for samples that tell nothing, and
     warns where there are fewer than FEW.
     """
-    observer = Observer(content, threads)
+    from loky import cpu_count
+
+    observer = Observer(content, threads or cpu_count())
     ranges = dict(observer.over(_telling(calibration.samples())))
     normalized = normalization_tensors(content)
     if calibration.quantize.calibration != "minmax":

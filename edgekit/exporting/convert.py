@@ -16,7 +16,7 @@ from edgekit.artifact import Io, Variant
 from edgekit.errors import BadInput, UsageError
 from edgekit.exporting.calibration import Calibration, observed
 from edgekit.exporting.freeze import Frozen
-from edgekit.exporting.taps import untapped
+from edgekit.exporting.taps import Tapped, untapped
 from edgekit.runtime.flatbuffer import pack, parse
 from edgekit.runtime.quiet import captured_stderr
 from edgekit.runtime.ranges import Inputs, with_ranges
@@ -37,59 +37,100 @@ class Calibrated:
     weight_bits: Mapping[str, int] = field(default_factory=dict)
 
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[Callable[[], str]]:
+    """No chatter of the converter; the callable returns what its C++ part said, for an error."""
+    logger = logging.getLogger("tensorflow")
+    level = logger.level
+    with captured_stderr() as said, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logger.setLevel(logging.ERROR)
+        try:
+            yield said
+        finally:
+            logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def _converting() -> Iterator[None]:
+    """No chatter of the converter, and what it raises as BadInput with its own reason."""
+    with _quiet() as said:
+        try:
+            yield
+        except (UsageError, BadInput):
+            raise
+        except Exception as error:
+            raise _refusal(error, said()) from error
+
+
 def convert(frozen: Frozen, variant: Variant, *, calibration: Calibration | None = None, io: Io = "float32") -> bytes:
     """The .tflite of a frozen function, with the serving signature.
 
-    `int8` and `int16x8` need `calibration`; `io` other than float32 needs `int8`. Raises UsageError where they do not
-    fit, BadInput where the model has an operator that TFLite lacks (Flex operators are never used).
+    `int8` and `int16x8` need `calibration`, whose method concerns `int8` alone; `io` other than float32 needs `int8`.
+    Raises UsageError where they do not fit, BadInput where the model has an operator that TFLite lacks (Flex operators
+    are never used).
     """
+    if variant not in _CONVERT:
+        raise UsageError(
+            f"The {variant} variant is found by measuring, not by converting.", "Use edgekit.compression.mixed.mix."
+        )
     if frozen.taps and variant != "int8":
         raise UsageError(
             f"A fake-quantized model is exported as int8, not {variant}.", "Export the model it was made from."
         )
     if io != "float32" and variant != "int8":
         raise UsageError(f"--io {io} is for the int8 variant, not {variant}.", "Use --io float32, or --variants int8.")
-    with _quiet() as said:
-        try:
-            content = _CONVERT[variant](frozen, calibration, io)
-        except Exception as error:
-            if isinstance(error, (UsageError, BadInput, KeyboardInterrupt)):
-                raise
-            raise _refusal(error, said()) from error
-    return _with_signature(content, frozen)
+    with _converting():
+        content = _CONVERT[variant](frozen, calibration, io)
+    return with_signature(content, frozen)
 
 
+@_converting()
 def calibrate(frozen: Frozen, calibration: Calibration, threads: int | None = None) -> Calibrated:
     """The float .tflite that the quantizer starts from, with the range of every activation written in.
 
     The ranges of a fake-quantized model are its own; only the tensors that it does not name are observed.
+    """
+    tapped = _laid_out(frozen, calibration)
+    ranges = {**observed(tapped.content, calibration, threads), **tapped.ranges}
+    return Calibrated(with_ranges(tapped.content, ranges), tapped.float_nodes, tapped.weight_bits)
 
-    The converter's own calibrator sees one sample only, so that it lays out the tensors; see `runtime.ranges`.
+
+@_converting()
+def observe_taps(frozen: Frozen, calibration: Calibration, threads: int | None = None) -> dict[str, tuple[float, float]]:
+    """The range of each tensor of a fake-quantized model over the samples, by the name of its FakeQuantize."""
+    tapped = _laid_out(frozen, calibration)
+    ranges = observed(tapped.content, calibration, threads)
+    return {name: ranges[tensor] for name, tensor in tapped.tensors.items()}
+
+
+def _laid_out(frozen: Frozen, calibration: Calibration) -> Tapped:
+    """The float .tflite whose operators are those that will be quantized.
+
+    The converter's own calibrator makes it, and sees one sample only: for the ranges see `runtime.ranges`.
     """
     import tensorflow as tf
-    from loky import cpu_count
 
     converter = _converter(frozen, integer=True)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.representative_dataset = lambda: itertools.islice(_lists(calibration.extremes, calibration.samples()), 1)
     converter._experimental_calibrate_only = True
-    tapped = untapped(bytes(converter.convert()), frozen.taps, len(frozen.output_names))
-    ranges = {**observed(tapped.content, calibration, threads or cpu_count()), **tapped.ranges}
-    return Calibrated(with_ranges(tapped.content, ranges), tapped.float_nodes, tapped.weight_bits)
+    return untapped(bytes(converter.convert()), frozen.taps, len(frozen.output_names))
 
 
-def quantized(calibrated: bytes, io: Io = "float32", float_nodes: Collection[str] = ()) -> bytes:
+@_converting()
+def quantized(made: Calibrated, io: Io = "float32", float_nodes: Collection[str] = ()) -> bytes:
     """The full-integer .tflite of a calibrated one, without a signature.
 
-    The operators that write the tensors named `float_nodes` stay float, with DEQUANTIZE and QUANTIZE around them.
+    The operators that write the tensors named `float_nodes` stay float too, with DEQUANTIZE and QUANTIZE around them.
     """
     import tensorflow as tf
     from tensorflow.lite.python.convert import mlir_quantize
 
     kind = tf.dtypes.as_dtype(io)
-    nodes = sorted(float_nodes) or None
-    return bytes(mlir_quantize(calibrated, input_data_type=kind, output_data_type=kind, denylisted_nodes=nodes))
+    nodes = sorted({*made.float_nodes, *float_nodes}) or None
+    return bytes(mlir_quantize(made.content, input_data_type=kind, output_data_type=kind, denylisted_nodes=nodes))
 
 
 def _lists(*samples: Iterable[Inputs]) -> Iterator[list[np.ndarray]]:
@@ -137,8 +178,7 @@ def _dynamic(frozen: Frozen, _: Calibration | None, __: Io) -> bytes:
 
 
 def _int8(frozen: Frozen, calibration: Calibration | None, io: Io) -> bytes:
-    made = calibrate(frozen, _needed(calibration))
-    return quantized(made.content, io, made.float_nodes)
+    return quantized(calibrate(frozen, _needed(calibration)), io)
 
 
 def _int16x8(frozen: Frozen, calibration: Calibration | None, _: Io) -> bytes:
@@ -168,7 +208,7 @@ def _needed(calibration: Calibration | None) -> Calibration:
     return calibration
 
 
-def _with_signature(content: bytes, frozen: Frozen) -> bytes:
+def with_signature(content: bytes, frozen: Frozen) -> bytes:
     """Names the inputs and the outputs again: a converted frozen function has no signature, and apps ask by name."""
     from ai_edge_litert import schema_py_generated as schema
 
@@ -186,20 +226,6 @@ def _named(schema: Any, name: str, index: int) -> Any:
     entry = schema.TensorMapT()
     entry.name, entry.tensorIndex = name, int(index)
     return entry
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[Callable[[], str]]:
-    """No chatter of the converter; the callable returns what its C++ part said, for an error."""
-    logger = logging.getLogger("tensorflow")
-    level = logger.level
-    with captured_stderr() as said, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        logger.setLevel(logging.ERROR)
-        try:
-            yield said
-        finally:
-            logger.setLevel(level)
 
 
 def _refusal(error: Exception, said: str) -> BadInput:

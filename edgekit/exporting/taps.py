@@ -28,12 +28,13 @@ SAME_SCALE = {
 class Tapped:
     """A float flatbuffer whose outputs are the model's own again.
 
-    `ranges`: (min, max) of each tapped tensor and of those that share its scale. `float_nodes`: the tensors that
-    operators write which are to stay float. `weight_bits`: tensor name -> bits of the weights of the operator that
-    writes it, where they are fewer than 8.
+    `tensors`: the name of each FakeQuantize -> its tensor. `ranges`: (min, max) of each tapped tensor and of those that
+    share its scale. `float_nodes`: the tensors that operators write which are to stay float. `weight_bits`: tensor name
+    -> bits of the weights of the operator that writes it, where they are fewer than 8.
     """
 
     content: bytes
+    tensors: Mapping[str, int]
     ranges: Ranges
     float_nodes: tuple[str, ...]
     weight_bits: Mapping[str, int]
@@ -55,6 +56,7 @@ def untapped(content: bytes, taps: Sequence[Tap], outputs: int) -> Tapped:
     left = {tensor for tap, tensor in zip(taps, tensors, strict=True) if tap.left_float}
     return Tapped(
         content=pack(model),
+        tensors={tap.name: tensor for tap, tensor in zip(taps, tensors, strict=True)},
         ranges=_shared(model, ranges),
         float_nodes=tuple(_name(model, tensor) for tensor in _between(model, left, set(tensors))),
         weight_bits={

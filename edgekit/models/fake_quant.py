@@ -26,12 +26,13 @@ LEAST = 1e-6  # a narrower range has no scale
 
 @dataclass(frozen=True)
 class Tap:
-    """A tensor that is int8 in the file: its `tensor` in the traced function, and its range where it has one.
+    """A tensor that is int8 in the file: its `tensor` in the traced function, and its range.
 
-    `layer` is the one that computes it. `weight_bits` are those of its weights; `left_float` says that it computes in
-    float.
+    `name` is that of the FakeQuantize, `layer` that of the layer that computes it. `weight_bits` are those of its
+    weights; `left_float` says that it computes in float.
     """
 
+    name: str
     layer: str
     tensor: Any
     low: float
@@ -71,7 +72,7 @@ class FakeQuantize(keras.layers.Layer):  # type: ignore[misc, name-defined]
 
     def __init__(
         self,
-        source: str = "",
+        source: str,
         weight_bits: int = 8,
         passes: bool = False,
         left_float: bool = False,
@@ -106,7 +107,7 @@ class FakeQuantize(keras.layers.Layer):  # type: ignore[misc, name-defined]
 
         taps = _taps.get()
         if taps is not None:
-            taps.append(Tap(self.source or self.name, x, *self.get_range(), self.weight_bits, self.left_float))
+            taps.append(Tap(self.name, self.source, x, *self.get_range(), self.weight_bits, self.left_float))
             return x
         if training and self.trainable and not self.fixed:
             self._move(x)
