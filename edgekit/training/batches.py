@@ -30,7 +30,7 @@ class Remembering:
         self._split, self._kept = split, min(len(split), limit // math.prod(size))
         self._pixels = np.empty((self._kept, *size), np.uint8)  # the system hands out pages as they are written
         self._known = np.zeros(self._kept, bool)
-        self.labels, self.preprocess = split.labels, split.preprocess
+        self.labels, self.class_names, self.preprocess = split.labels, split.class_names, split.preprocess
 
     def __len__(self) -> int:
         return len(self._split)
@@ -113,11 +113,23 @@ class FeatureTrainBatches(TrainBatches):
         return self._features[rows], labels
 
 
+class ImageTrainBatches(TrainBatches):
+    """The same images in the same order, without labels: a teacher has the answers."""
+
+    def batch(self, index: int) -> tuple[np.ndarray, ...]:
+        rows = self._batches[index]
+        return (self._inputs(rows, np.zeros((len(rows), 1), np.float32), (self._seed, self._epoch, index))[0],)
+
+
 class PlainBatches(_Batches):
-    """A whole split in its own order, unchanged: images float32 [b, h, w, 3], labels float32 [b, classes]."""
+    """A whole split in its own order, unchanged: images float32 [b, h, w, 3], labels float32 [b, classes].
+
+    `labels`: int64 [n] of the split, None where it has none.
+    """
 
     def __init__(self, split: Split | Remembering, batch_size: int, classes: int) -> None:
         super().__init__()
+        self.labels = split.labels if split.class_names else None
         self._split, self._batch_size, self._classes = split, batch_size, classes
 
     def __len__(self) -> int:
@@ -130,6 +142,13 @@ class PlainBatches(_Batches):
 
     def _inputs(self, rows: np.ndarray) -> np.ndarray:
         return normalize(self._split.read(rows), self._split.preprocess)
+
+
+class ImagePlainBatches(PlainBatches):
+    """The same images alone."""
+
+    def batch(self, index: int) -> tuple[np.ndarray, ...]:
+        return (self._inputs(np.arange(len(self._split))[index * self._batch_size :][: self._batch_size]),)
 
 
 class FeaturePlainBatches(PlainBatches):

@@ -7,7 +7,7 @@ import gc
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,10 +28,13 @@ from edgekit.training.optimizer import make_optimizer
 from edgekit.training.phases import Phase, base_units, everything_trainable, phases, rate_factors, unfreeze
 from edgekit.training.precision import mixed_precision
 from edgekit.training.schedules import Plateau
-from edgekit.training.state import Slots, State, Store, fingerprint
+from edgekit.training.state import Slots, State, Store, fingerprint, score_of
+from edgekit.training.teacher import Teacher, check_taught, taught, untouched
 from edgekit.training.tensorboard import curve_writer
 
 MEMORY_ERRORS = ("ResourceExhaustedError", "OutOfMemoryError")  # TensorFlow's and PyTorch's
+
+SCORES = {"val_top1": "top-1", "val_agreement": "agreement"}
 
 Report = Callable[[int, int], None]  # done and total steps
 
@@ -54,44 +57,52 @@ def train(
     dataset: Dataset,
     config: Train,
     *,
+    teacher: Teacher | None = None,
     state_dir: Path | None = None,
     seed: int = 0,
     progress: Reporter = silent,
 ) -> Trained:
     """Trains a classifier on logits in place; afterwards it has the weights of its best epoch on `dataset.val`.
 
+    With a `teacher` it learns that one's outputs, be it a classifier or not, and no labels; if no epoch is better on
+    `dataset.val` than the model was before, it stays as it was and `best_epoch` is 0.
+
     With `config.fine_tune`, the layers that it names learn and batch normalization runs as in inference, whatever
     the model's `trainable` flags say; these are afterwards as they were.
 
     With `state_dir`, the same call after an interruption goes on behind the last finished epoch and ends with
     the same bits as without. Never reads `dataset.test`. Warns of an unusual learning rate. Raises BadInput
-    where model and data do not fit or the loss is no longer finite, DeviceError where memory does not
-    suffice.
+    where model and data do not fit or the loss is no longer finite (the model then has the weights of the best epoch
+    so far, or those it began with), DeviceError where memory does not suffice.
     """
-    check_fit(model, dataset)
+    check_fit(model, dataset, teacher)
     if config.epochs == 0:
         return Trained(State().history(), 0, 0.0, ())
-    if unusual := learning_rate_advice(config):
+    if teacher is None and (unusual := learning_rate_advice(config)):
         warnings.warn(unusual, EdgekitWarning, stacklevel=2)
-    store = Store(state_dir, fingerprint(model, config, dataset.sha256, seed))
+    store = Store(state_dir, fingerprint(model, config, dataset.sha256, seed, teacher and teacher.model))
+    first = model.get_weights()
     state, slots = store.load(model)
-    run = _Run(model, dataset, config, seed, progress)
+    run = _Run(model, dataset, config, seed, progress, teacher)
     write_curves = curve_writer(state_dir)
-    with run.prepared():
-        while not state.finished(config, run.last_unfreezing):
-            state = run.begin(state, slots)
-            row = run.epoch(len(state.rows), state.plateau.factor)
-            state = state.after(row, model, config)
-            store.save(state, model, run.optimizer, run.phase_number)
-            write_curves(row)
-    model.set_weights(state.best_weights)
+    try:
+        with run.prepared():
+            while not state.finished(config, run.last_unfreezing):
+                state = run.begin(state, slots)
+                row = run.epoch(len(state.rows), state.plateau.factor)
+                state = state.after(row, model, config)
+                store.save(state, model, run.optimizer, run.phase_number)
+                write_curves(row)
+    finally:
+        model.set_weights(state.best_weights or first)
     history = state.history()
-    advice = curve_advice(history, config, len(dataset.class_names))
+    advice = () if teacher else curve_advice(history, config, len(dataset.class_names))
     return Trained(history, state.best_epoch, float(history["seconds"].sum()), advice)
 
 
-def check_fit(model: keras.Model, dataset: Dataset) -> None:
-    """Raises BadInput where the model's input or output is not what the data have, or its outputs not logits."""
+def check_fit(model: keras.Model, dataset: Dataset, teacher: Teacher | None = None) -> None:
+    """Raises BadInput where the model's input or output is not what the data or its teacher have, or its outputs are
+    not logits."""
     size = (dataset.preprocess.height, dataset.preprocess.width, 3)
     if tuple(model.input_shape[1:]) != size:
         want = "x".join(map(str, model.input_shape[1:]))
@@ -99,12 +110,14 @@ def check_fit(model: keras.Model, dataset: Dataset) -> None:
             f"The model takes images of {want}, the data are prepared as {'x'.join(map(str, size))}.",
             "Build the model and load the data with the same image size.",
         )
-    if model.output_shape[-1] != len(dataset.class_names):
+    if teacher is not None:
+        check_taught(model, teacher)
+    elif model.output_shape[-1] != len(dataset.class_names):
         raise BadInput(
             f"The model has {model.output_shape[-1]} outputs, the data have {len(dataset.class_names)} classes.",
             "Build the model with as many classes as the data have.",
         )
-    if ends_in_softmax(model):
+    if (teacher is None or teacher.classifier) and ends_in_softmax(model):
         raise BadInput(
             "The model ends in a softmax; training is on logits.",
             "Take edgekit.models.head.on_logits(model), the same network without it.",
@@ -114,9 +127,17 @@ def check_fit(model: keras.Model, dataset: Dataset) -> None:
 class _Run:
     """One call of `train`: what stays the same from epoch to epoch, and the phase that it is in."""
 
-    def __init__(self, model: keras.Model, dataset: Dataset, config: Train, seed: int, progress: Reporter) -> None:
-        self._model, self._config = model, config
-        self._material = Material(dataset, config, seed)
+    def __init__(
+        self,
+        model: keras.Model,
+        dataset: Dataset,
+        config: Train,
+        seed: int,
+        progress: Reporter,
+        teacher: Teacher | None,
+    ) -> None:
+        self._model, self._config, self._teacher = model, config, teacher
+        self._material = Material(dataset, config, seed, labels=teacher is None)
         self._progress, self._note = progress, ""
         with everything_trainable(model):
             self._units = base_units(model) if config.fine_tune else ()
@@ -131,7 +152,7 @@ class _Run:
         model, config = self._model, self._config
         flags = everything_trainable(model) if config.fine_tune else contextlib.nullcontext()
         try:
-            with flags, mixed_precision(model, config.mixed_precision), fused_norm(model):
+            with flags, mixed_precision(model, config.mixed_precision), fused_norm(model), untouched(self._teacher):
                 yield
         except Exception as caught:
             if isinstance(caught, MemoryError) or type(caught).__name__ in MEMORY_ERRORS:
@@ -148,7 +169,10 @@ class _Run:
         return self._learner.model.optimizer
 
     def begin(self, state: State, slots: Slots) -> State:
-        """Enters the phase of the next epoch; a plateau is waited for anew where the schedule starts."""
+        """Enters the phase of the next epoch; a plateau is waited for anew where the schedule starts.
+
+        What a teacher is to improve counts as the best so far: it is trained already.
+        """
         done, self._started = len(state.rows), time.monotonic()
         number = next(i for i, phase in enumerate(self._phases) if done < phase.end)
         if number == self.phase_number:
@@ -157,10 +181,15 @@ class _Run:
         phase = self._phases[number]
         self.phase_number, self._learner = number, self._begin_phase(phase)
         slots.put(self.optimizer, number)
+        if self._teacher and not done:
+            now = {f"val_{name}": value for name, value in self._learner.judge.evaluate(self._learner.val).items()}
+            state = replace(state, best_score=score_of(now), best_weights=self._model.get_weights())
         return replace(state, plateau=Plateau()) if done == phase.since else state
 
     def _begin_phase(self, phase: Phase) -> Learner:
         model, config = self._model, self._config
+        if self._teacher is not None:
+            return taught(model, self._teacher, self._material, config)
         if phase.unfrozen is not None:
             unfreeze(model, self._units, phase)
         if phase.frozen_base:
@@ -185,16 +214,16 @@ class _Run:
         learner.hand_over()
         row = {
             "epoch": number + 1,
-            "train_loss": fitted["loss"][0],
-            "train_top1": fitted["top1"][0],
-            "val_loss": held_out["loss"],
-            "val_top1": held_out["top1"],
+            **{f"train_{name}": fitted[name][0] for name in ("loss", "top1") if name in fitted},
+            **{f"val_{name}": value for name, value in held_out.items()},
             "learning_rate": steps.rate,
             "seconds": round(time.monotonic() - self._started, 3),
         }
-        _check_finite(row, config)
+        _check_finite(row["train_loss"] + row["val_loss"], number, config)
         frozen = ", base frozen" if self._phases[self.phase_number].frozen_base else ""
-        self._note = f"epoch {number + 1}/{config.epochs}{frozen}, validation top-1 {row['val_top1']:.1%}"
+        scores = [f"{said} {row[name]:.1%}" for name, said in SCORES.items() if name in row]
+        scores = scores or [f"loss {row['val_loss']:.4g}"]
+        self._note = f"epoch {number + 1}/{config.epochs}{frozen}, validation {' and '.join(scores)}"
         self._report((number + 1) * len(batches), config.epochs * len(batches))
         return row
 
@@ -215,13 +244,14 @@ class _Steps(keras.callbacks.Callback):
         self.rate = self._phase.rate_at(self._config, position) * self._factor
         self.model.optimizer.learning_rate.assign(self.rate)
 
-    def on_train_batch_end(self, batch: int, logs: object = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        _check_finite((logs or {}).get("loss", 0.0), self._epoch, self._config)
         self._report(self._epoch * self._steps + batch + 1, self._config.epochs * self._steps)
 
 
-def _check_finite(row: dict[str, float], config: Train) -> None:
-    if not math.isfinite(row["train_loss"] + row["val_loss"]):
+def _check_finite(loss: float, epoch: int, config: Train) -> None:
+    if not math.isfinite(loss):
         raise BadInput(
-            f"The loss is no longer a number after epoch {row['epoch']}.",
+            f"The loss is no longer a number in epoch {epoch + 1}; the weights of the best epoch before it are kept.",
             f"Use a lower learning rate than {config.learning_rate:g}, or a longer warm-up.",
         )

@@ -17,6 +17,8 @@ from edgekit.training.augment import Augmenter
 from edgekit.training.batches import (
     FeaturePlainBatches,
     FeatureTrainBatches,
+    ImagePlainBatches,
+    ImageTrainBatches,
     PlainBatches,
     Remembering,
     TrainBatches,
@@ -33,8 +35,8 @@ REMEMBERED = 500_000_000  # bytes of features kept, of the training and of the v
 class Material:
     """The images of one call of `train`, and how they are changed: the same in every phase."""
 
-    def __init__(self, dataset: Dataset, config: Train, seed: int) -> None:
-        self.classes = len(dataset.class_names)
+    def __init__(self, dataset: Dataset, config: Train, seed: int, *, labels: bool = True) -> None:
+        self.classes, self._labels = len(dataset.class_names), labels
         self.train, self.val = Remembering(dataset.train), Remembering(dataset.val)
         self.augmenter = Augmenter(config.augment.on(dataset.name))
         weights = class_weights(dataset.train.labels, self.classes, config.class_weights)
@@ -44,6 +46,8 @@ class Material:
 
     def batches(self, epoch: int, features: np.ndarray | None = None) -> TrainBatches:
         """The training batches of an epoch, counted from 0."""
+        if not self._labels:
+            return ImageTrainBatches(self.train, *self._rest, epoch)
         if features is None:
             return TrainBatches(self.train, *self._rest, epoch)
         return FeatureTrainBatches(features, self.train, *self._rest, epoch)
@@ -56,19 +60,20 @@ class Material:
 
     def plain(self, images: Remembering) -> PlainBatches:
         """All images in their order, not augmented."""
-        return PlainBatches(images, *self._plain)
+        return (PlainBatches if self._labels else ImagePlainBatches)(images, *self._plain)
 
 
 @dataclass(frozen=True)
 class Learner:
-    """`model` is fitted on the batches of `material`, `judge` evaluated on `val`; both share their weights.
+    """`model` is fitted on the batches of `material`, `judge` (a model, or who asks one) evaluated on `val`; both share
+    their weights.
 
     `features` are those of the training images where `model` begins behind the base. `parts` are pairs of a layer
     of the model that is trained in the end and the layer that learns in its place.
     """
 
     model: keras.Model
-    judge: keras.Model
+    judge: Any
     material: Material
     val: PlainBatches
     features: np.ndarray | None = None
@@ -84,7 +89,7 @@ class Learner:
 
     def close(self) -> None:
         """Drops the traced graphs, which hold on to memory."""
-        for model in (self.model, self.judge):
+        for model in (self.model, getattr(self.judge, "model", self.judge)):
             model.train_function = model.test_function = model.predict_function = None
 
 
@@ -103,7 +108,7 @@ def head_alone(model: keras.Model, material: Material, config: Train) -> Learner
     """
     found = find_head(model)
     base = keras.Model(model.inputs, found.features, name="base")
-    base.compile(None, jit_compile=_jit())
+    base.compile(None, jit_compile=jit())
     inputs = keras.Input(found.features.shape[1:], name="features")
     head, chain = inputs, copies(found.chain)
     for layer in chain:
@@ -158,9 +163,9 @@ def compile_model(model: keras.Model, config: Train, optimizer: Any) -> None:
     """Cross-entropy on logits, and top-1."""
     loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.label_smoothing)
     accuracy = keras.metrics.CategoricalAccuracy(name="top1")
-    model.compile(optimizer, loss, metrics=[accuracy], jit_compile=_jit())
+    model.compile(optimizer, loss, metrics=[accuracy], jit_compile=jit())
 
 
-def _jit() -> bool | str:
+def jit() -> bool | str:
     """XLA takes minutes to compile a MobileNet for a CPU; the other backends know best."""
     return False if keras.backend.backend() == "tensorflow" else "auto"

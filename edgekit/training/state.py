@@ -8,6 +8,7 @@ import json
 import math
 import warnings
 import zipfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,16 +51,26 @@ class State:
         return done >= config.epochs or (done > counted_from and stopped)
 
     def after(self, row: dict[str, float], model: keras.Model, config: Train) -> State:
-        """The state after one more epoch. Better means a higher validation top-1, or the same at a lower loss."""
+        """The state after one more epoch, which may be the best one by its `score_of`."""
         rows, plateau = (*self.rows, row), self.plateau.after(row["val_loss"], config)
-        score = (row["val_top1"], -row["val_loss"])
+        score = score_of(row)
         if score <= self.best_score:
             return State(rows, self.best_epoch, self.best_score, self.best_weights, plateau)
         return State(rows, len(rows), score, model.get_weights(), plateau)
 
     def history(self) -> pd.DataFrame:
-        """One row an epoch, counted from 1; losses in nats, accuracies as fractions, seconds of wall time."""
-        return pd.DataFrame(self.rows, columns=list(COLUMNS)).astype({"epoch": int})
+        """One row an epoch, counted from 1; losses in nats, accuracies as fractions, seconds of wall time.
+
+        The columns are COLUMNS; of what learned from a teacher, those that there are and `val_agreement` with it.
+        """
+        columns = list(self.rows[0]) if self.rows else list(COLUMNS)
+        return pd.DataFrame(self.rows, columns=columns).astype({"epoch": int})
+
+
+def score_of(held_out: Mapping[str, float]) -> tuple[float, float]:
+    """What makes an epoch the better one: a higher validation top-1, or the same at a lower loss; without labels the
+    lower loss, which says more about a model near its teacher than the few answers that differ."""
+    return held_out.get("val_top1", 0.0), -held_out["val_loss"]
 
 
 @dataclass(frozen=True)
@@ -124,12 +135,14 @@ class Store:
         return State(tuple(meta["rows"]), meta["best_epoch"], score, best, Plateau(**meta["plateau"])), slots
 
 
-def fingerprint(model: keras.Model, config: Train, data_sha256: str, seed: int) -> str:
+def fingerprint(
+    model: keras.Model, config: Train, data_sha256: str, seed: int, teacher: keras.Model | None = None
+) -> str:
     """What makes a training run the same one: sha256 of its inputs, the weights before the first step included."""
     digest = hashlib.sha256()
     said = [config.model_dump(mode="json"), data_sha256, seed, keras.backend.backend(), keras.__version__]
     digest.update(json.dumps(said, sort_keys=True).encode())
-    for variable in model.variables:
+    for variable in (*model.variables, *(teacher.variables if teacher else ())):
         value = keras.ops.convert_to_numpy(variable)
         digest.update(f"{value.shape}{value.dtype}".encode())
         digest.update(np.ascontiguousarray(value).tobytes())
