@@ -97,7 +97,9 @@ def calibrate(frozen: Frozen, calibration: Calibration, threads: int | None = No
 
 
 @_converting()
-def observe_taps(frozen: Frozen, calibration: Calibration, threads: int | None = None) -> dict[str, tuple[float, float]]:
+def observe_taps(
+    frozen: Frozen, calibration: Calibration, threads: int | None = None
+) -> dict[str, tuple[float, float]]:
     """The range of each tensor of a fake-quantized model over the samples, by the name of its FakeQuantize."""
     tapped = _laid_out(frozen, calibration)
     ranges = observed(tapped.content, calibration, threads)
