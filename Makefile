@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: compress test lint bench clean
+.PHONY: compress test lint bench grid clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] <= (3, 13) else "edgekit needs Python 3.11 to 3.13: make PYTHON=python3.11 ...")'
@@ -26,6 +26,9 @@ lint: $(READY)
 
 bench: $(READY)  ## Measure our own claims, side by side with the alternatives
 	$(RUN)/python benchmarks/run.py
+
+grid: $(READY)  ## Quantization-aware training of every kind of network; only what the code has changed is measured again
+	$(RUN)/python benchmarks/grid.py
 
 clean:
 	rm -rf $(VENV) runs

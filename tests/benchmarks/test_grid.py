@@ -1,0 +1,49 @@
+"""The grid of quantization-aware training: what a cell is, and every kind of network of the zoo at two blocks a stage."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edgekit.models.zoo import ZOO, build
+
+ALIKE = {  # the same kinds of blocks as a row that is a cell, more often or wider
+    *(f"efficientnet_b{number}" for number in range(1, 8)),
+    *(f"efficientnet_lite{number}" for number in range(1, 5)),
+    "resnet34", "resnet101", "resnet152",
+}  # fmt: skip
+SHAPE = (32, 32, 3)
+
+
+def convolutions(name: str) -> int:
+    return sum(type(layer).__name__.endswith("Conv2D") for layer in build(name, classes=2, input_shape=SHAPE).layers)
+
+
+def test_every_kind_of_network_of_the_zoo_is_a_cell() -> None:
+    from grid import CELLS
+
+    assert {name for name in CELLS if not name.startswith("keras:")} == set(ZOO) - ALIKE
+
+
+def test_two_blocks_a_stage_and_the_tables_are_whole_again() -> None:
+    from grid import shortened
+
+    names = ("mobilenet_v1", "mobilenet_v2", "mobilenet_v3_large", "efficientnet_lite0", "resnet50", "resnet20")
+    whole = [convolutions(name) for name in names]
+    with pytest.raises(ZeroDivisionError), shortened(2):
+        # Counted by hand from the tables: 2 of the 3 or more blocks of a stage.
+        assert [convolutions(name) for name in names] == [19, 37, 46, 37, 29, 15]
+        raise ZeroDivisionError
+    assert [convolutions(name) for name in names] == whole
+
+
+def test_a_cell_is_run_again_when_the_code_is_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import grid
+
+    before = grid.code()
+    (tmp_path / "edgekit").mkdir()
+    (tmp_path / "edgekit" / "one.py").write_text("a = 1\n")
+    monkeypatch.setattr(grid, "ROOT", tmp_path)
+    first = grid.code()
+    (tmp_path / "edgekit" / "one.py").write_text("a = 2\n")
+    assert len({before, first, grid.code()}) == 3
