@@ -177,7 +177,6 @@ def measure(name: str, cell: Cell, blocks: int | None = None) -> dict[str, Any]:
 def quantize_aware(model: Any, data: Dataset, cell: Cell) -> dict[str, Any]:
     """The model after the step, the step's report, and what its training did."""
     from edgekit.compression.quantize_aware import prepare
-
     from edgekit.exporting.samples import Images
     from edgekit.training.fit import train
 

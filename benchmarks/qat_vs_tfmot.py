@@ -24,6 +24,7 @@ from cifar_networks import Network, trained
 from record import claim, conditions, ratio, save
 from tfmot_side import FOUND, NETWORKS, REFUSED_AT, SETTINGS, Side, batch, normal, rate
 
+from edgekit.artifact import write_json
 from edgekit.compression.graph import graph_of
 from edgekit.evaluation.compare import paired_ci95
 from edgekit.evaluation.metrics import Proportion
@@ -74,6 +75,7 @@ class Ours:
 
     def __init__(self, network: Network, arrays: dict[str, np.ndarray], steps: int, batch_norm: str) -> None:
         import keras
+
         from edgekit.compression.quantize_aware import prepare
 
         self.arrays, self.steps = arrays, steps
@@ -196,17 +198,22 @@ def _prepared(name: str, network: Network, arrays: dict[str, np.ndarray], steps:
     return Ours(network, arrays, steps, "live" if name.endswith("live") else "frozen")
 
 
-def accepted(folder: Path, names: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+def accepted(work: Path, names: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     """Every network by either side: quantized, converted, and what is left float. tfmot's process is a new one each
-    time, since one that fails may take it down."""
+    time, since one that fails may take it down; what it answers is kept in `work`, as it does not change."""
     found: dict[str, dict[str, Any]] = {}
     for name in (*NETWORKS, *FOUND):
         found[name] = {}
         for side in names:
-            path = folder / f"{side}_{name.split(':')[0].replace(' ', '_')}.tflite"
-            told = _tried_by_tfmot(name, path) if side == "tfmot" else _tried(name, path)
-            if told["converted"]:
-                told["float_ops"] = list(float_operators(path.read_bytes()))
+            path = work / "networks" / f"{side}_{name.replace(':', '').replace(' ', '_')}.tflite"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            kept = path.with_suffix(".json")
+            if side == "tfmot" and kept.exists():
+                told = json.loads(kept.read_text("utf-8"))
+            else:
+                told = _tried_by_tfmot(name, path) if side == "tfmot" else _tried(name, path)
+                told["float_ops"] = list(float_operators(path.read_bytes())) if told["converted"] else []
+                write_json(kept, told)
             found[name][side] = told
             left = f"{len(told['float_ops'])} operators float" if told["converted"] else told["error"][:100]
             print(f"{name:32} {side:8} {left}", flush=True)
@@ -236,7 +243,7 @@ def _tried(name: str, path: Path) -> dict[str, Any]:
         path.write_bytes(convert(freeze(quantized, softmax=False), "int8", calibration=calibration))
         done["converted"] = True
     except Exception as error:  # the answer that is asked for
-        done["error"] = f"{type(error).__name__}: {error}"
+        done["error"] = " ".join(f"{type(error).__name__}: {error}".split())
     return done
 
 
@@ -256,6 +263,9 @@ def keras_3(name: str) -> Any:
     if name == FOUND[1]:
         base = keras.applications.MobileNetV2(weights=None, include_top=False, input_shape=shape)
         return keras.Sequential([base, layers.GlobalAveragePooling2D(), layers.Dense(10)])
+    if name == FOUND[3]:
+        network = keras.applications.EfficientNetV2B0
+        return network(weights=None, input_shape=shape, classes=10, include_preprocessing=False)
     return getattr(keras.applications, name.removeprefix("Keras 3: "))(weights=None, input_shape=shape, classes=10)
 
 
@@ -296,7 +306,7 @@ def main() -> None:
     measured_under = conditions()
     names = (given.side,) if given.side else ("edgekit", "tfmot")
     with tempfile.TemporaryDirectory() as folder:
-        tried = {} if given.part == "training" else accepted(Path(folder), names)
+        tried = {} if given.part == "training" else accepted(given.work, names)
         more = () if given.side else ("edgekit, live",)
         found = {}
         if given.part != "networks":

@@ -31,7 +31,12 @@ SETTINGS = {
 REFUSED_AT = 96  # px; what the networks of keras.applications are tried at
 NETWORKS = ("MobileNetV2", "MobileNetV3Small", "MobileNetV3Large", "EfficientNetB0", "EfficientNetV2B0", "ResNet50",
             "ResNet50V2", "DenseNet121")  # fmt: skip
-FOUND = "with a Rescaling layer", "nested: a base in a Sequential", "Keras 3: MobileNetV2"
+FOUND = (
+    "with a Rescaling layer",
+    "nested: a base in a Sequential",
+    "Keras 3: MobileNetV2",
+    "EfficientNetV2B0 without its Rescaling",
+)
 
 
 class Side:
@@ -118,7 +123,7 @@ class Theirs:
             Path(path).write_bytes(converted(quantized))
             done["converted"] = True
         except Exception as error:  # the answer that is asked for
-            done["error"] = f"{type(error).__name__}: {error}"
+            done["error"] = " ".join(f"{type(error).__name__}: {error}".split())
         return done
 
 
@@ -151,6 +156,9 @@ def other(name: str) -> Any:
         import keras
 
         return keras.applications.MobileNetV2(weights=None, input_shape=shape, classes=10)
+    if name == FOUND[3]:
+        network = tf_keras.applications.EfficientNetV2B0
+        return network(weights=None, input_shape=shape, classes=10, include_preprocessing=False)
     return getattr(tf_keras.applications, name)(weights=None, input_shape=shape, classes=10)
 
 
