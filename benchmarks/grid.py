@@ -30,6 +30,7 @@ from edgekit.artifact import write_json
 from edgekit.data.dataset import Dataset, load_data
 from edgekit.models.backend import import_keras
 from edgekit.preprocess import preset
+from edgekit.step_config import QuantizeAware
 from edgekit.train_config import Train
 
 ROOT = Path(__file__).parents[1]
@@ -151,44 +152,27 @@ def _first(table: tuple[Any, ...], blocks: int) -> tuple[Any, ...]:
 
 def measure(name: str, cell: Cell, blocks: int | None = None) -> dict[str, Any]:
     """One cell."""
+    from edgekit.compression.train_quantized import StepContext, train_quantized
     from edgekit.training.fit import train
 
     data = load_data("digits", preprocess=preset(cell.preset, cell.size, cell.size), calibration_images=100)
     with shortened(blocks):
         model = build(name, cell.size)
+    started, steps = time.monotonic(), -(-len(data.train) // cell.batch)
     config = Train(epochs=cell.float_epochs, batch_size=cell.batch, learning_rate=cell.rate)
-    started = time.monotonic()
     trained = train(model, data, config, seed=SEED)
-    learned = time.monotonic() - started
-    quantized = quantize_aware(model, data, cell)
-    steps = -(-len(data.train) // cell.batch)
+    wanted = QuantizeAware(epochs=cell.epochs, learning_rate=cell.rate)
     with tempfile.TemporaryDirectory() as folder:
-        found = compared(quantized.pop("model"), data, Path(folder))
+        stepped = train_quantized(model, wanted, StepContext(data, Path(folder) / "state", config, seed=SEED))
+        found = compared(stepped.model, data, Path(folder))
     return {
         "float_top1": float(trained.history["val_top1"].max()),
         "steps": cell.epochs * steps,
         "float_step_ms": 1000 * trained.seconds / (cell.float_epochs * steps),
-        "seconds": {"float": learned, "all": time.monotonic() - started},
-        **quantized,
+        "step_ms": 1000 * stepped.figures["training"]["seconds"] / (cell.epochs * steps),
+        "seconds": time.monotonic() - started,
         **found,
-    }
-
-
-def quantize_aware(model: Any, data: Dataset, cell: Cell) -> dict[str, Any]:
-    """The model after the step, the step's report, and what its training did."""
-    from edgekit.compression.quantize_aware import prepare
-    from edgekit.exporting.samples import Images
-    from edgekit.training.fit import train
-
-    prepared = prepare(model, Images(data).calibration("float32"))
-    config = Train(epochs=cell.epochs, batch_size=cell.batch, learning_rate=cell.rate / 2)
-    trained = train(prepared.model, data, config, seed=SEED)
-    steps = cell.epochs * -(-len(data.train) // cell.batch)
-    return {
-        "model": prepared.model,
-        "report": prepared.to_json(),
-        "quantized_top1": float(trained.history["val_top1"].max()),
-        "step_ms": 1000 * trained.seconds / steps,
+        "report": stepped.to_json(),
     }
 
 
