@@ -25,8 +25,9 @@ VARIANTS = {
     "dynamic": "int8 weights, activations quantized at run time",
     "int8": "full integer: int8 weights and activations, int32 biases",
     "int16x8": "int8 weights, int16 activations",
+    "mixed": "full integer but for the fewest layers that have to stay float",
 }
-Variant = Literal["float32", "float16", "dynamic", "int8", "int16x8"]
+Variant = Literal["float32", "float16", "dynamic", "int8", "int16x8", "mixed"]
 Io = Literal["float32", "uint8", "int8"]
 
 

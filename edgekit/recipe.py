@@ -20,7 +20,7 @@ from edgekit.artifact import Frozen, Io, Variant
 from edgekit.errors import BadInput, UsageError
 from edgekit.preprocess import Preparation, Preprocess
 from edgekit.quantize_config import Quantize
-from edgekit.recipe_names import default_recipe, find_recipe
+from edgekit.recipe_names import default_recipe, find_recipe, is_path
 from edgekit.step_config import Step, check_order
 from edgekit.train_config import Train
 from edgekit.yaml_lines import Lines, mapping_of, value_of
@@ -80,6 +80,7 @@ class Verify(Frozen):
     dynamic_agreement: Share = 0.99
     int8_agreement: Share = 0.95
     int16x8_agreement: Share = 0.95
+    mixed_agreement: Share = 0.95
     min_sqnr_db: float = Field(20.0, description="asked of models that are not classifiers, in dB")
     images: Annotated[int, Field(ge=1)] = Field(500, description="validation images compared, at most")
 
@@ -180,12 +181,25 @@ def load_recipe(source: str | Path | None = None, overrides: Mapping[str, Any] |
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path} cannot be read as text: {error}.", "Give a YAML file in UTF-8.") from None
     values, lines = mapping_of(text, path)
+    values = _for_own_model(values, overrides)
     for field, value in overrides.items():
         place = _put(values, field, value)
         lines = {at: line for at, line in lines.items() if at[: len(place)] != place}
         for depth in range(1, len(place) + 1):
             lines.setdefault(place[:depth], None)
     return _validate(_unlabelled(values), lines, path)
+
+
+def _for_own_model(values: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a recipe for a network of the zoo, what concerns the user's own model: it is not trained unless asked."""
+    model, train, data = (values.get(name, {}) for name in ("model", "train", "data"))
+    if not all(isinstance(block, dict) for block in (model, train, data)):
+        return values
+    given, written = _text(overrides.get("model.name")), _text(model.get("name"))
+    if given is None or written is None or is_path(written) or not is_path(given):
+        return values
+    kept = {name: value for name, value in data.items() if name not in ("image_size", "preprocess")}
+    return {**values, "model": {}, "train": {**train, "epochs": 0}, "data": {"source": None, **kept}}
 
 
 def _unlabelled(values: dict[str, Any]) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -27,12 +27,13 @@ from edgekit.data.dataset import Dataset
 from edgekit.errors import BadInput, CheckFailed
 from edgekit.evaluation.metrics import softmax
 from edgekit.evaluation.parity import Parity, parity
-from edgekit.exporting.convert import convert
+from edgekit.exporting.convert import Calibrated, calibrate, convert, quantized, with_signature
 from edgekit.exporting.freeze import Frozen, freeze, served
 from edgekit.exporting.samples import Arrays, Images, Samples
 from edgekit.models.count import count
 from edgekit.models.head import ends_in_softmax
 from edgekit.progress import Progress, Reporter, silent
+from edgekit.quantize_config import Quantize
 from edgekit.recipe import Recipe, Verify
 from edgekit.runtime.flatbuffer import without_metadata
 from edgekit.runtime.interpreter import open_model
@@ -54,7 +55,8 @@ class Exporter:
     """A model and its data, ready to be written out as any variant; what variants share is made once.
 
     `softmax` makes probabilities of the model's output. `classifier` says that its one output has a score a class, so
-    that answers can be compared; what is none is compared by its signal to noise ratio.
+    that answers can be compared; what is none is compared by its signal to noise ratio. `quantize` says how the
+    activations of int8 files get their ranges.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Exporter:
         limits: Verify | None = None,
         softmax: bool = True,
         classifier: bool = True,
+        quantize: Quantize | None = None,
     ) -> None:
         self.model = model
         self.samples: Samples = Images(data) if isinstance(data, Dataset) else Arrays(data)
@@ -74,14 +77,38 @@ class Exporter:
         self.probabilities = gives_probabilities(model)
         self.softmax = softmax and not self.probabilities
         self.classifier = classifier
+        self.quantize = quantize or Quantize()
 
     def write(self, folder: Path, variant: Variant, io: Io = "float32", recipe: Recipe | None = None) -> Exported:
         """Writes `{model}_{variant}[_{io}].tflite` and its card into `folder`; `io` concerns int8 alone."""
-        io = io if variant == "int8" else "float32"
-        content = convert(self._frozen(io), variant, io=io, calibration=self.samples.calibration(io))
+        if variant == "int8":
+            return self._save(folder, self.integer(io), variant, io, recipe, self.calibrated(io).float_nodes)
+        content = convert(self._frozen("float32"), variant, calibration=self.samples.calibration("float32"))
+        return self._save(folder, content, variant, "float32", recipe, ())
+
+    def write_mixed(
+        self, folder: Path, float_nodes: Collection[str], io: Io = "float32", recipe: Recipe | None = None
+    ) -> Exported:
+        """Writes the `mixed` variant: int8 but for the operators that write the tensors named `float_nodes`."""
+        named = tuple(sorted({*self.calibrated(io).float_nodes, *float_nodes}))
+        return self._save(folder, self.integer(io, float_nodes), "mixed", io, recipe, named)
+
+    def integer(self, io: Io = "float32", float_nodes: Collection[str] = ()) -> bytes:
+        """The int8 file, with the operators that write `float_nodes` left float."""
+        return with_signature(quantized(self.calibrated(io), io, float_nodes), self._frozen(io))
+
+    @functools.lru_cache(maxsize=1)  # noqa: B019 - an Exporter lives as long as its run
+    def calibrated(self, io: Io = "float32") -> Calibrated:
+        """What int8 files are made from; with an integer `io` it takes raw pixels."""
+        calibration = replace(self.samples.calibration(io), quantize=self.quantize)
+        return calibrate(self._frozen(io), calibration)
+
+    def _save(
+        self, folder: Path, content: bytes, variant: Variant, io: Io, recipe: Recipe | None, floats: tuple[str, ...]
+    ) -> Exported:
         inputs, outputs = self._reference
         fed = self.samples.as_fed(inputs, io)
-        checked = parity(content, variant, fed, outputs, self.limits, classifier=self.classifier)
+        checked = parity(content, variant, fed, outputs, self.limits, classifier=self.classifier, float_layers=floats)
         suffix = "" if io == "float32" else f"_{io}"
         path = folder / f"{self.name}_{variant}{suffix}.tflite"
         card = self._card(content, variant, io, checked, recipe or Recipe())
@@ -158,13 +185,14 @@ def export(
     io: Io = "float32",
     softmax: bool | None = None,
     limits: Verify | None = None,
+    quantize: Quantize | None = None,
     progress: Reporter = silent,
 ) -> tuple[Artifact, ...]:
     """Writes a model (functional Keras 3, or a SavedModel) as .tflite files, batch 1, and verifies them.
 
     `dataset` brings the preprocessing, the labels, the calibration samples and those to compare on. With labels, or
     with a softmax at its end, the model is a classifier; `softmax` (default: with labels) makes probabilities of its
-    logits, unless there is a softmax already.
+    logits, unless there is a softmax already. `quantize` says how the activations of an int8 file get their ranges.
     Raises CheckFailed, with the numbers, if a file does not say what the model says; all files are kept.
     """
     labelled = bool(dataset.class_names)
@@ -174,6 +202,7 @@ def export(
         limits=limits,
         softmax=labelled if softmax is None else softmax,
         classifier=labelled or gives_probabilities(model),
+        quantize=quantize,
     )
     done: list[Exported] = []
     for number, variant in enumerate(variants):

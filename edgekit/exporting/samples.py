@@ -29,6 +29,9 @@ class Samples(Protocol):
     def reference(self, most: int) -> Inputs:
         """At most so many held-out samples, an array [n, ...] an input, as the model takes them."""
 
+    def answers(self, most: int) -> np.ndarray | None:
+        """int64 [n]: the labels of those samples; None where they have none."""
+
     def as_fed(self, reference: Inputs, io: Io) -> Inputs:
         """The same samples as the file takes them, before its input's quantization."""
 
@@ -62,6 +65,9 @@ class Images:
     def reference(self, most: int) -> Inputs:
         pixels = self._pixels(min(len(self._dataset.val), most))
         return (normalize(pixels, self._dataset.preprocess),)
+
+    def answers(self, most: int) -> np.ndarray | None:
+        return self._dataset.val.labels[:most] if self._dataset.class_names else None
 
     def as_fed(self, reference: Inputs, io: Io) -> Inputs:
         if io == "float32":
@@ -102,6 +108,9 @@ class Arrays:
 
     def reference(self, most: int) -> Inputs:
         return tuple(values[:most] for values in self._data.held_out)
+
+    def answers(self, most: int) -> None:
+        return None
 
     def as_fed(self, reference: Inputs, io: Io) -> Inputs:
         self._check(io)

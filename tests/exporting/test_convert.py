@@ -14,6 +14,7 @@ from edgekit.runtime.interpreter import open_model
 from edgekit.runtime.ranges import Observer
 from tests.exporting.conftest import Trained
 
+CONVERTED = tuple(variant for variant in VARIANTS if variant != "mixed")  # which is found by measuring
 TF = Normalization(mean=(127.5,) * 3, std=(127.5,) * 3)
 
 
@@ -40,7 +41,7 @@ def probabilities(trained: Trained, images: np.ndarray) -> np.ndarray:
     return raised / raised.sum(axis=1, keepdims=True)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", CONVERTED)
 def test_every_variant_takes_one_image_and_says_what_the_model_says(trained: Trained, variant: Any) -> None:
     images = pixels(trained)
     content = convert(

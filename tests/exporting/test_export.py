@@ -19,13 +19,15 @@ from edgekit.runtime.interpreter import open_model
 from edgekit.schemas import load_schema
 from tests.exporting.conftest import Trained
 
+CONVERTED = tuple(variant for variant in VARIANTS if variant != "mixed")  # which is found by measuring
+
 
 def test_export_writes_verified_files_with_cards(trained: Trained, tmp_path: Path) -> None:  # R26
     import jsonschema
 
-    artifacts = export(trained.model, tmp_path, dataset=trained.dataset, variants=tuple(VARIANTS))
+    artifacts = export(trained.model, tmp_path, dataset=trained.dataset, variants=CONVERTED)
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
-        name for v in VARIANTS for name in (f"tiny_{v}.tflite", f"tiny_{v}.card.json")
+        name for v in CONVERTED for name in (f"tiny_{v}.tflite", f"tiny_{v}.card.json")
     )
     for artifact in artifacts:
         card = artifact.card
