@@ -1,11 +1,10 @@
-"""The whole job: recipe, data, model, training, variants, verification, evaluation, bench, choice, report.
+"""The whole job: recipe, data, model, training, steps, variants, verification, evaluation, bench, choice, report.
 
 This is the only module that knows the order. Each stage is finished once; a killed run continues on the same call.
 """
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit import __version__
-from edgekit.artifact import Artifact, Variant, load_artifact, sha256_of, write_json, write_text
+from edgekit.artifact import Artifact, Io, Variant, load_artifact, sha256_of, write_json, write_text
 from edgekit.data.arrays import ArrayData, load_arrays
 from edgekit.data.dataset import Dataset, load_data
 from edgekit.errors import CheckFailed, UsageError
+from edgekit.lineage import Lineage
 from edgekit.models.backend import require_exporting
 from edgekit.progress import Progress, Reporter, silent
 from edgekit.recipe import FLAGS, Recipe, load_recipe
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RUNS = Path("runs")
-WEIGHTS = "model.weights.h5"
+WITH_IO: tuple[Variant, ...] = ("int8", "mixed")  # the other variants always take and give float32
 
 
 @dataclass(frozen=True)
@@ -89,15 +89,18 @@ def _data(recipe: Recipe, subject: Subject, progress: Reporter) -> Dataset | Arr
                 "Give --calibration FILE.npz with an array for each of its inputs, and neither --data nor --epochs.",
             )
         return load_arrays(given, subject.inputs(), calibration_samples=wanted.calibration_images)
-    if recipe.train.epochs and wanted.source is None:
-        raise UsageError("Training needs images with labels.", "Give --data, or --epochs 0.")
+    labels = [step.name for step in recipe.steps if step.needs_labels]
+    if (recipe.train.epochs or labels) and wanted.source is None:
+        raise UsageError(
+            f"{labels[0] if labels else 'Training'} needs images with labels.", "Give --data, or --epochs 0."
+        )
     return load_data(
         wanted.source,
         preprocess=preprocess,
         calibration_images=wanted.calibration_images,
         calibration=given,
         classes=subject.classes,
-        training=recipe.train.epochs > 0,
+        training=bool(recipe.train.epochs or labels),
         seed=recipe.seed,
         progress=progress,
     )
@@ -123,13 +126,14 @@ class _Job:
         self.subject = subject
         self.data = data
         self.progress = progress
-        self._model: Any = None
+        self.lineage = Lineage(run, recipe, subject, data, progress)
         # float32 is what every other variant is judged against, so it is always made.
         self.variants: tuple[Variant, ...] = tuple(dict.fromkeys(("float32", *recipe.variants)))
 
     def finish(self) -> Compressed:
         started = self._begin()
-        trained = self._train()
+        trained = self.lineage.train()
+        steps = self.lineage.take_steps()
         exported = {variant: self._export(variant) for variant in self.variants}
         files = {variant: self.run.file(made["file"]) for variant, made in exported.items()}
         evaluated = {variant: self._evaluate(variant, path) for variant, path in files.items() if self._labelled}
@@ -141,9 +145,11 @@ class _Job:
             "versions": exported["float32"]["card"]["versions"],
             "dataset": describe(self.data),
             "training": trained,
+            "steps": steps,
+            "mixed": exported.get("mixed", {}).get("mixed"),
             "variants": rows,
             "latency": measured,
-            "failures": failures(rows, choice),
+            "failures": failures(rows, choice, exported),
         }
         write_cards(self.run, self.recipe, exported, rows)
         self._tell("report", 0, "")
@@ -177,87 +183,56 @@ class _Job:
     def _labelled(self) -> bool:
         return bool(self.data.class_names)
 
-    def _made_from(self) -> dict[str, Any]:
-        """What decides the weights: a change of any of it trains again."""
-        recipe = self.recipe
-        preprocess = self.data.preprocess.model_dump(mode="json") if isinstance(self.data, Dataset) else None
-        return {
-            **self.subject.identity,
-            "preprocess": preprocess,
-            "data": self.data.sha256,
-            "train": recipe.train.model_dump(mode="json"),
-            "seed": recipe.seed,
-        }
-
-    def _train(self) -> Made:
-        if not self.recipe.train.epochs:
-            return {"history": [], "best_epoch": 0, "seconds": 0.0, "advice": []}
-        return self.run.stage("train", self._made_from(), self._training)
-
-    def _training(self, state: Path) -> tuple[list[Path], Made]:
-        from edgekit.training.fit import train
-
-        assert isinstance(self.data, Dataset)  # arrays are not trained on, `_data` says so
-        self._model = self.subject.build(self.data.class_names)
-        trained = train(
-            self._model,
-            self.data,
-            self.recipe.train,
-            state_dir=state,
-            seed=self.recipe.seed,
-            progress=self.progress,
-        )
-        weights = state / WEIGHTS
-        whole = weights.with_name(f".{WEIGHTS}")  # Keras insists on the ending
-        self._model.save_weights(whole)
-        whole.replace(weights)
-        return [weights], {
-            "history": trained.history.to_dict("records"),
-            "best_epoch": trained.best_epoch,
-            "seconds": trained.seconds,
-            "advice": list(trained.advice),
-        }
-
-    @functools.cached_property
-    def _exporter(self) -> Any:
-        """Made when the first variant is exported; a run whose files are all there needs no TensorFlow."""
-        from edgekit.exporting.export import Exporter, gives_probabilities
-
-        if self._model is None:
-            self._model = self.subject.build(self.data.class_names)
-            if self.recipe.train.epochs:
-                self._model.load_weights(self.run.file("stages", "train", WEIGHTS))
-        return Exporter(
-            self._model,
-            self.data,
-            name=self.subject.name,
-            limits=self.recipe.verify,
-            softmax=self.subject.softmax(),
-            classifier=self._labelled or gives_probabilities(self._model),
-        )
-
     def _export(self, variant: Variant) -> Made:
-        io = self.recipe.io if variant == "int8" else "float32"
+        io = self.recipe.io if variant in WITH_IO else "float32"
 
-        def work(_: Path) -> tuple[list[Path], Made]:
+        def work(state: Path) -> tuple[list[Path], Made]:
             self._tell("export", self.variants.index(variant), variant)
-            made = self._exporter.write(self.run.file("artifacts"), variant, io, self.recipe)
-            file = made.artifact.path.relative_to(self.run.folder).as_posix()
+            exporter, report = self.lineage.exporter(variant), {}
+            if variant == "mixed":
+                made, report = self._mix(exporter, io, state)
+            else:
+                made = exporter.write(self.run.file("artifacts"), variant, io, self.recipe)
             return [made.artifact.path], {
-                "file": file,
+                "file": made.artifact.path.relative_to(self.run.folder).as_posix(),
                 "card": made.artifact.card.model_dump(mode="json", by_alias=True),
                 "parity": made.parity.to_json(),
+                **self._against_float32(variant, exporter, made.artifact, io),
+                **report,
             }
 
-        inputs = {
-            **self._made_from(),
-            "variant": variant,
-            "io": io,
-            "calibration": self.recipe.data.calibration_images,
-            **({"calibrated_on": self.data.calibration_sha256} if isinstance(self.data, Dataset) else {}),
-            "verify": self.recipe.verify.model_dump(mode="json"),
-        }
+        inputs = {**self.lineage.exported_from(variant), "io": io}
+        if variant == "mixed":
+            inputs["max_drop_points"] = self.recipe.budget.max_drop_points
         return self.run.stage(f"export-{variant}", inputs, work)
+
+    def _mix(self, exporter: Any, io: Io, state: Path) -> tuple[Any, dict[str, Any]]:
+        """The file, and how its float layers were found."""
+        from edgekit.compression.mixed import mix
+
+        found = mix(
+            exporter,
+            self.run.file("artifacts"),
+            io=io,
+            recipe=self.recipe,
+            max_drop_points=self.recipe.budget.max_drop_points,
+            progress=self.progress,
+            state=state,
+        )
+        return found.exported, {"mixed": {**found.report, "reached": found.reached}}
+
+    def _against_float32(self, variant: Variant, exporter: Any, made: Artifact, io: Io) -> dict[str, Any]:
+        """Without labels, how often a file that was made from another model than float32 says what float32 says."""
+        if self._labelled or not exporter.classifier or not self.lineage.depth(variant):
+            return {}
+        from edgekit.evaluation.metrics import a_score_a_class, agreement
+        from edgekit.evaluation.parity import run_all
+
+        inputs = exporter.samples.reference(self.recipe.verify.images)
+        (reference,) = self.run.file("artifacts").glob("*_float32.tflite")
+        fed = ((reference.read_bytes(), inputs), (made.content, exporter.samples.as_fed(inputs, io)))
+        answers = [a_score_a_class(run_all(*one)[0].reshape(len(inputs[0]), -1)).argmax(axis=1) for one in fed]
+        return {"agreement": agreement(*answers).to_json()}
 
     def _evaluate(self, variant: Variant, path: Path) -> Made:
         def work(_: Path) -> tuple[list[Path], Made]:

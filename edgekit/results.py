@@ -42,7 +42,7 @@ def variant_rows(
             "top1": found and found["top1"],
             "top5": found and found["top5"],
             "drop_points": drop_points(one, candidates[0]),
-            "agreement": _agreement(one.variant, candidates[0].variant, predictions, made["parity"]),
+            "agreement": _agreement(one.variant, candidates[0].variant, predictions, made),
             **{name: speed[name] for name in ("latency_ms", "heap_bytes", "peak_bytes", "verdict", "doubts")},
             "parity": made["parity"],
             "violations": list(choice.violations[one.variant]),
@@ -52,18 +52,21 @@ def variant_rows(
 
 
 def _agreement(
-    variant: Variant, reference: Variant, predictions: Mapping[Variant, Any], parity: Made
+    variant: Variant, reference: Variant, predictions: Mapping[Variant, Any], made: Made
 ) -> dict[str, Any] | None:
-    """With the reference on the test images; without labels with the model itself, on the held-out images."""
+    """With the reference on the test images; without labels with it, or the very model, on the held-out images."""
     if predictions:
         return agreement(predictions[reference], predictions[variant]).to_json()
+    if "agreement" in made:
+        return dict(made["agreement"])
+    parity = made["parity"]
     if parity["agreement"] is None:
         return None
     return {"value": parity["agreement"], "n": parity["n"], "ci95": parity["ci95"]}
 
 
-def failures(rows: list[dict[str, Any]], choice: Choice) -> list[str]:
-    """Sentences for exit code 1: a variant that failed verification, or no variant within the budget."""
+def failures(rows: list[dict[str, Any]], choice: Choice, exported: Mapping[Variant, Made]) -> list[str]:
+    """Sentences for exit code 1: a variant that failed verification, no variant or no mix within the budget."""
     found = [
         f"{row['variant']} failed verification: {'; '.join(row['parity']['failures'])}."
         for row in rows
@@ -72,6 +75,9 @@ def failures(rows: list[dict[str, Any]], choice: Choice) -> list[str]:
     if choice.chosen is None:
         each = "; ".join(f"{name} {' and '.join(why)}" for name, why in choice.violations.items())
         found.append(f"No variant meets the budget: {each}.")
+    mixed = exported.get("mixed", {}).get("mixed")
+    if mixed is not None and not mixed["reached"]:
+        found.append(f"No mix of int8 and float layers meets the budget; {mixed['closest']}.")
     return found
 
 

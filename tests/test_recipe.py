@@ -156,3 +156,19 @@ def test_blocks_that_may_be_left_out_are_complained_of_like_others(tmp_path: Pat
     with pytest.raises(BadInput) as caught:
         load_recipe(file)
     assert says in str(caught.value) and "Value error" not in str(caught.value)
+
+
+def test_a_recipe_of_the_zoo_leaves_the_users_own_model_as_it_is() -> None:
+    """Its steps and variants count; its training, its preprocessing and its images are those of another network."""
+    own = load_recipe("efficientnet-int8", {"model.name": "my.keras", "data.calibration": "photos"})
+    assert (own.train.epochs, own.data.source, own.data.image_size) == (0, None, None)
+    assert (own.model.name, own.model.weights, own.model.dropout) == ("my.keras", None, 0)
+    asked = load_recipe("resnet-int8", {"model.name": "my.keras", "train.epochs": 3, "data.source": "photos"})
+    assert (asked.train.epochs, asked.data.source, asked.train.learning_rate) == (3, "photos", 0.1)
+    assert load_recipe("resnet-int8", {"model.name": "resnet20"}).train.epochs == 30
+
+
+def test_the_users_own_recipe_trains_what_it_names(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("model: {name: my.keras}\ntrain: {epochs: 4}")
+    assert load_recipe(tmp_path / "mine.yaml").train.epochs == 4
+    assert load_recipe(tmp_path / "mine.yaml", {"model.name": "other.keras"}).train.epochs == 4

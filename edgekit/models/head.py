@@ -12,6 +12,7 @@ from typing import Any
 
 from edgekit.errors import BadInput
 from edgekit.models.backend import import_keras
+from edgekit.models.fake_quant import FakeQuantize
 
 keras = import_keras("A new head")
 layers = keras.layers
@@ -120,6 +121,9 @@ def _walk(model: Any, tensor: Any, chain: list[Any]) -> Any:
             return tensor
         if len(sources) != 1:
             return None
+        if isinstance(step, FakeQuantize):  # it rounds, and is no layer of the network
+            tensor = sources[0]
+            continue
         if _nested(step) and step.weights:
             inside = _walk(step, step.outputs[tensor_index], chain)
             if inside is None or inside is step.inputs[0]:
