@@ -1,4 +1,4 @@
-"""Two models run side by side, layer by layer over all calibration samples: what float has, what quantization makes of it.
+"""Two models run side by side, layer by layer over all calibration samples: the float one and what becomes of it.
 
 The steps that repair a quantized model one layer after the other stand on it. Every sample is at the same layer at the
 same time, so a layer sees what the layers before it give as they are after their repair. A tensor is kept until its
@@ -28,16 +28,20 @@ FLOAT = 4  # bytes
 
 @dataclass(frozen=True)
 class Pair:
-    """A weighted layer of both models and what each gets: a list of tensors [chunk, ...], sample for sample the same."""
+    """A weighted layer of both models and what each gets: a list of tensors [chunk, ...], sample for sample the same.
 
-    reference: Node
-    node: Node
+    `relu`: the ReLU that alone follows the reference, if one does.
+    """
+
+    reference: Any
+    layer: Any
     expected: Sequence[Any]
     given: Sequence[Any]
+    relu: Any = None
 
     @property
     def name(self) -> str:
-        return self.node.layer.name
+        return self.layer.name
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,7 @@ class Stream:
 def together(reference: Any, model: Any, calibration: Calibration, visit: Callable[[Pair], None]) -> Streamed:
     """Shows `visit` each weighted layer that both flat models have by the same name, in the order of `model`.
 
-    `visit` may change the weights of `pair.node.layer`; the layers behind it are then given what comes of that. A layer
+    `visit` may change the weights of `pair.layer`; the layers behind it are then given what comes of that. A layer
     that is called more than once is not shown. Raises BadInput where there are no samples.
     """
     graphs = graph_of(reference), graph_of(model)
@@ -112,7 +116,8 @@ def together(reference: Any, model: Any, calibration: Calibration, visit: Callab
     known = {node.layer.name: node for node in graphs[0].nodes if _shown(graphs[0], node)}
     for node in graphs[1].nodes:
         if _shown(graphs[1], node) and (other := known.get(node.layer.name)) is not None:
-            visit(Pair(other, node, first.value(other.inputs[0]), second.value(node.inputs[0])))
+            given = first.value(other.inputs[0]), second.value(node.inputs[0])
+            visit(Pair(other.layer, node.layer, *given, _relu_behind(graphs[0], other)))
     samples = sum(len(chunk[0]) for chunk in chunks)
     return Streamed(samples, of, samples * peak)
 
@@ -135,6 +140,11 @@ def peak_of_one(graph: Graph) -> int:
 def _uses(graph: Graph) -> dict[int, int]:
     """How often each tensor is still to be read; an output of the model once more, so that it stays."""
     return {tensor: len(graph.consumers(tensor)) + (tensor in graph.outputs) for tensor in graph.shapes}
+
+
+def _relu_behind(graph: Graph, node: Node) -> Any:
+    after = graph.only_consumer(node.output)
+    return after.layer if after is not None and isinstance(after.layer, keras.layers.ReLU) else None
 
 
 def _shown(graph: Graph, node: Node) -> bool:
