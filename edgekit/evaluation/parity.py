@@ -18,11 +18,9 @@ from edgekit.evaluation.metrics import a_score_a_class, sqnr_db, wilson
 from edgekit.recipe import Verify
 from edgekit.runtime.flatbuffer import is_constant, op_name, parse
 from edgekit.runtime.interpreter import open_model
-from edgekit.runtime.ranges import Inputs
+from edgekit.runtime.ranges import MOVING, Inputs
 
 IO_OPS = {"QUANTIZE", "DEQUANTIZE"}
-# Operators that compute nothing: between two float ones they are float too.
-MOVING = {"RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "PAD", "SLICE", "STRIDED_SLICE", "SPLIT", "PACK", "UNPACK"}
 INTEGER: tuple[Variant, ...] = ("int8", "int16x8", "mixed")
 TIE = 1e-6  # outputs this close to the largest one count as tied with it, as a share of it
 

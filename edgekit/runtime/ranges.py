@@ -29,7 +29,8 @@ ELEMENTWISE = {"ADD", "SUB", "MUL", "DIV", "QUANTIZE", "DEQUANTIZE"}
 # Operators whose output has one range by specification, whatever was observed.
 FIXED = {"LOGISTIC", "SOFTMAX", "LOG_SOFTMAX", "TANH", "L2_NORMALIZATION"}
 RANKED = {"SOFTMAX", "LOG_SOFTMAX", "ARG_MAX"}  # of their input the rarest value, the largest, is what counts
-MOVING = {"RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE"}  # the same values in another shape
+# Operators that compute nothing: their outputs hold the values of their input.
+MOVING = {"RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "PAD", "SLICE", "STRIDED_SLICE", "SPLIT", "PACK", "UNPACK"}
 
 SAMPLED = 16_384  # values of an activation that are counted, a sample, at most
 
