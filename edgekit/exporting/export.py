@@ -27,6 +27,7 @@ from edgekit.data.dataset import Dataset
 from edgekit.errors import BadInput, CheckFailed
 from edgekit.evaluation.metrics import softmax
 from edgekit.evaluation.parity import Parity, parity
+from edgekit.exporting.calibration import Calibration
 from edgekit.exporting.convert import Calibrated, calibrate, convert, quantized, with_signature
 from edgekit.exporting.freeze import Frozen, freeze, served
 from edgekit.exporting.samples import Arrays, Images, Samples
@@ -100,8 +101,11 @@ class Exporter:
     @functools.lru_cache(maxsize=1)  # noqa: B019 - an Exporter lives as long as its run
     def calibrated(self, io: Io = "float32") -> Calibrated:
         """What int8 files are made from; with an integer `io` it takes raw pixels."""
-        calibration = replace(self.samples.calibration(io), quantize=self.quantize)
-        return calibrate(self._frozen(io), calibration)
+        return self.calibrated_on(self.samples.calibration(io), io)
+
+    def calibrated_on(self, calibration: Calibration, io: Io = "float32") -> Calibrated:
+        """The same from other samples."""
+        return calibrate(self._frozen(io), replace(calibration, quantize=self.quantize))
 
     def _save(
         self, folder: Path, content: bytes, variant: Variant, io: Io, recipe: Recipe | None, floats: tuple[str, ...]
