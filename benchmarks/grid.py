@@ -30,6 +30,8 @@ from edgekit.artifact import write_json
 from edgekit.data.dataset import Dataset, load_data
 from edgekit.models.backend import import_keras
 from edgekit.preprocess import preset
+from edgekit.quantize_config import Quantize
+from edgekit.recipe import Verify
 from edgekit.step_config import QuantizeAware
 from edgekit.train_config import Train
 
@@ -163,7 +165,9 @@ def measure(name: str, cell: Cell, blocks: int | None = None) -> dict[str, Any]:
     trained = train(model, data, config, seed=SEED)
     wanted = QuantizeAware(epochs=cell.epochs, learning_rate=cell.rate)
     with tempfile.TemporaryDirectory() as folder:
-        stepped = train_quantized(model, wanted, StepContext(data, Path(folder) / "state", config, seed=SEED))
+        stepped = train_quantized(
+            model, wanted, StepContext(data, Path(folder) / "state", config, Quantize(), Verify(), True, True, SEED)
+        )
         found = compared(stepped.model, data, Path(folder))
     return {
         "float_top1": float(trained.history["val_top1"].max()),
@@ -180,7 +184,6 @@ def compared(model: Any, data: Dataset, folder: Path) -> dict[str, Any]:
     """The int8 file against the fake-quantized model on the test images, which nothing was chosen on."""
     from edgekit.evaluation.evaluate import evaluate
     from edgekit.exporting.export import Exporter
-    from edgekit.recipe import Verify
 
     tested = replace(data, val=data.test)  # the exporter compares on what it takes for held out
     exported = Exporter(model, tested, limits=Verify(images=len(data.test))).write(folder, "int8")

@@ -32,10 +32,12 @@ from edgekit.evaluation.evaluate import evaluate
 from edgekit.evaluation.parity import float_operators
 from edgekit.exporting.calibration import Calibration
 from edgekit.exporting.convert import convert
+from edgekit.exporting.export import Exporter
 from edgekit.exporting.freeze import freeze
 from edgekit.exporting.samples import Images
 from edgekit.preprocess import preset
 from edgekit.quantize_config import Quantize
+from edgekit.recipe import Verify
 from edgekit.step_config import QuantizeAware
 from edgekit.train_config import Augment, Train
 
@@ -91,6 +93,17 @@ def draws(network: Network, folder: Path) -> dict[str, Any]:
     return {"points": spread([one["points"] for one in found.values()]), "draws": found}
 
 
+def mixed(network: Network, folder: Path) -> dict[str, Any]:
+    """The fewest layers left float that are within the budget on the validation images, and what each layer costs."""
+    from edgekit.compression.mixed import mix
+
+    exporter = Exporter(network.model, network.data, name=network.name)
+    found = mix(exporter, folder, max_drop_points=BUDGET, state=folder / "mixed")
+    print(found.sentence, flush=True)
+    return {**beside(network, folder, {"mixed": found.exported.artifact}), "reached": found.reached,
+            "report": found.report}  # fmt: skip
+
+
 def learned(network: Network, folder: Path, bits: int, epochs: int) -> dict[str, Any]:
     """Quantization-aware training towards the outputs of the float model, without labels."""
     from edgekit.compression.train_quantized import StepContext, train_quantized
@@ -98,7 +111,7 @@ def learned(network: Network, folder: Path, bits: int, epochs: int) -> dict[str,
     part = replace(network.data, train=first(network.data.train, QAT_IMAGES)) if epochs else network.data
     wanted = QAT.model_copy(update={"epochs": epochs, "weight_bits": bits})
     name = f"{bits} bits, {epochs} epochs"
-    context = StepContext(part, folder / name, BATCHES, seed=SEED)
+    context = StepContext(part, folder / name, BATCHES, Quantize(), Verify(), True, True, SEED)
     seconds, stepped = timed(lambda: train_quantized(network.model, wanted, context))
     made = {"int8": file(stepped.model, network.data, folder / f"{name}.tflite")}
     return {**beside(network, folder, made), "step": dict(stepped.figures), "seconds": seconds}
@@ -128,8 +141,9 @@ def plain(network: Network, folder: Path, bits: int) -> dict[str, Any]:
 
 def biases(network: Network, folder: Path) -> dict[str, Any]:
     """int8 with equalized channels, and with corrected biases."""
-    from edgekit.compression.bias import correct_bias
     from edgekit.compression.equalize import equalize
+
+    from edgekit.compression.bias import correct_bias
     from edgekit.compression.quantize_aware import prepare
 
     used = calibration(network.data)
@@ -159,6 +173,7 @@ Part = Callable[[Network, Path], dict[str, Any]]
 PARTS: dict[str, Part] = {
     "calibration": calibrated,
     "draws": draws,
+    "mixed": mixed,
     "equalization and bias": biases,
     "qat": functools.partial(learned, bits=8, epochs=2),
     "qat, 4 bits": functools.partial(learned, bits=4, epochs=2),
@@ -255,3 +270,7 @@ def _all_of(name: str, given: Any) -> dict[str, Any]:
     wanted = {part: work for part, work in parts.items() if given.only is None or part in given.only}
     return {"training": network.training,
             **{part: measured(part, work, network, folder) for part, work in wanted.items()}}  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
