@@ -155,7 +155,7 @@ class _Scales:
         others = [pair for pair in zip(tensors, node.inputs, strict=True) if self.factors[pair[1]] != factor]
         sources = [self.graph.producer(number) for _, number in others]
         own = all(self.factors[n] == 1.0 and self.graph.only_consumer(n) == node for _, n in others)
-        if not own or not all(source and _scalable(source.layer) for source in sources):
+        if not own or not all(s and self.graph.calls(s.layer) == 1 and _scalable(s.layer) for s in sources):
             return False
         for tensor, _ in others:
             made = tensor._keras_history.operation
