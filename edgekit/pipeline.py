@@ -216,10 +216,15 @@ class _Job:
             io=io,
             recipe=self.recipe,
             max_drop_points=self.recipe.budget.max_drop_points,
+            against=self._float32().read_bytes(),
             progress=self.progress,
             state=state,
         )
-        return found.exported, {"mixed": {**found.report, "reached": found.reached}}
+        return found.exported, {"mixed": {**found.report, "reached": found.reached, "sentence": found.sentence}}
+
+    def _float32(self) -> Path:
+        """The file that all others are held against; it is the first one made."""
+        return self.run.file("artifacts", f"{self.subject.name}_float32.tflite")
 
     def _against_float32(self, variant: Variant, exporter: Any, made: Artifact, io: Io) -> dict[str, Any]:
         """Without labels, how often a file that was made from another model than float32 says what float32 says."""
@@ -229,8 +234,7 @@ class _Job:
         from edgekit.evaluation.parity import run_all
 
         inputs = exporter.samples.reference(self.recipe.verify.images)
-        (reference,) = self.run.file("artifacts").glob("*_float32.tflite")
-        fed = ((reference.read_bytes(), inputs), (made.content, exporter.samples.as_fed(inputs, io)))
+        fed = ((self._float32().read_bytes(), inputs), (made.content, exporter.samples.as_fed(inputs, io)))
         answers = [a_score_a_class(run_all(*one)[0].reshape(len(inputs[0]), -1)).argmax(axis=1) for one in fed]
         return {"agreement": agreement(*answers).to_json()}
 

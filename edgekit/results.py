@@ -77,7 +77,7 @@ def failures(rows: list[dict[str, Any]], choice: Choice, exported: Mapping[Varia
         found.append(f"No variant meets the budget: {each}.")
     mixed = exported.get("mixed", {}).get("mixed")
     if mixed is not None and not mixed["reached"]:
-        found.append(f"No mix of int8 and float layers meets the budget; {mixed['closest']}.")
+        found.append(mixed["sentence"])
     return found
 
 

@@ -78,7 +78,7 @@ class QuantizeAware(_Config):
 
     epochs: Epochs = Field(default=2, description="0: ranges are set and nothing is trained")
     weight_bits: WeightBits = 8
-    learning_rate: Rate = Field(default=1.0e-3, description="its peak, after a warm-up; a cosine down to 0 follows")
+    learning_rate: Rate = Field(default=1.0e-4, description="its peak, after a warm-up; a cosine down to 0 follows")
     batch_norm: Literal["frozen", "live"] = Field(
         default="frozen",
         description="frozen: normalized as in inference, scale and shift learn; live: by the statistics of the batch",

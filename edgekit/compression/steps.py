@@ -9,6 +9,7 @@ from typing import Any
 from edgekit.compression.bias import correct_bias
 from edgekit.compression.learned_rounding import learn_rounding
 from edgekit.compression.quantize_aware import prepare
+from edgekit.compression.rewrite import rewrite
 from edgekit.compression.step import Stepped
 from edgekit.compression.train_quantized import StepContext, compared, taught, train_quantized
 from edgekit.errors import BadInput
@@ -31,8 +32,6 @@ def take(model: Any, step: Step, context: StepContext) -> Stepped:
 
 def _rewrite(model: Any, config: Rewrite, context: StepContext) -> Stepped:
     """Fine-tuning learns the outputs of the model before: the same function in another form needs no labels."""
-    from edgekit.compression.rewrite import rewrite
-
     done = rewrite(model, config)
     if not config.finetune_epochs:
         return done

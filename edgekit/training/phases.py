@@ -152,20 +152,6 @@ def unfreeze(model: keras.Model, units: Units, phase: Phase) -> None:
                 variable.trainable = number < phase.unfrozen
 
 
-@contextlib.contextmanager
-def inference_norm(model: keras.Model) -> Iterator[None]:
-    """Within it batch normalization runs as in inference while the model trains; gamma and beta may learn (R2)."""
-    layers = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
-    before = [layer.trainable for layer in layers]
-    try:
-        for layer in layers:
-            layer._trainable = False  # the property would keep gamma and beta from learning
-        yield
-    finally:
-        for layer, flag in zip(layers, before, strict=True):
-            layer._trainable = flag
-
-
 def _set_trainable(layers: list[Any]) -> None:
     """One by one: `model.trainable = True` does nothing to the layers where the model itself is trainable already."""
     for layer in layers:

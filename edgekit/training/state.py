@@ -68,9 +68,10 @@ class State:
 
 
 def score_of(held_out: Mapping[str, float]) -> tuple[float, float]:
-    """What makes an epoch the better one: a higher validation top-1, or the same at a lower loss; without labels the
-    lower loss, which says more about a model near its teacher than the few answers that differ."""
-    return held_out.get("val_top1", 0.0), -held_out["val_loss"]
+    """What makes an epoch the better one: a higher validation top-1, or the same at a lower loss. With a teacher the
+    loss alone: it says more about a model near its teacher than the few answers that differ."""
+    answers = 0.0 if "train_top1" not in held_out else held_out["val_top1"]
+    return answers, -held_out["val_loss"]
 
 
 @dataclass(frozen=True)

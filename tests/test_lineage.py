@@ -1,0 +1,119 @@
+"""Steps in the job: each is a stage, taken once; a variant comes from the model that it stands for."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgekit.errors import BadInput, UsageError
+from edgekit.models.backend import import_keras
+from edgekit.pipeline import Compressed, compress
+from edgekit.progress import Progress
+from edgekit.recipe import Recipe, load_recipe
+from tests import tiny
+from tests.quick import compress as on_the_command_line
+from tests.test_pipeline import FIELDS
+
+keras = import_keras("Testing")
+
+STEPS = {"quantize_aware": {"epochs": 2, "learning_rate": 1e-3}}
+
+
+def recipe(*steps: Any, **more: Any) -> Recipe:
+    fields = {**FIELDS, "variants": ["float32", "int8", "dynamic"], "steps": list(steps)}
+    return load_recipe(None, {**fields, **{name.replace("__", "."): value for name, value in more.items()}})
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Compressed:
+    return compress(recipe(STEPS), out=tmp_path_factory.mktemp("runs") / "run")
+
+
+def digests(one: Compressed) -> dict[str, str]:
+    return {row["variant"]: row["sha256"] for row in one.results["variants"]}
+
+
+def times(folder: Path) -> dict[str, int]:
+    return {path.parent.name: path.stat().st_mtime_ns for path in folder.glob("stages/*/done.json")}
+
+
+def test_a_step_is_a_stage_with_its_model_and_its_report(done: Compressed) -> None:
+    stage = done.folder / "stages" / "step-0-quantize_aware"
+    report = json.loads((stage / "report.json").read_text())
+    (step,) = done.results["steps"]
+    assert step["name"] == "quantize_aware" and step["config"]["epochs"] == 2
+    assert {name: step[name] for name in ("done", "skipped", "figures")} == report
+    assert report["figures"]["agreement"]["value"] >= 0.98 and report["figures"]["float_ops"] == []
+    assert [row["epoch"] for row in report["figures"]["training"]["history"]] == [1, 2]
+    model = keras.saving.load_model(stage / "model.keras", compile=False)
+    assert "QuantizedConv2D" in {type(layer).__name__ for layer in model.layers}
+    assert done.results["failures"] == []
+    recorded = json.loads((done.folder / "artifacts" / "resnet8_int8.card.json").read_text())["recipe"]["steps"]
+    assert recorded[0]["quantize_aware"]["epochs"] == 2
+
+
+def test_a_quantizing_step_makes_the_int8_file_alone(done: Compressed, tmp_path: Path) -> None:
+    """The same training without the step: every other file is the same to the byte. Nothing is done twice."""
+    before = times(done.folder)
+    plain = compress(recipe(), out=done.folder)
+    after = times(done.folder)
+    assert {name for name in before if before[name] != after[name]} == {"export-int8", "evaluate-int8", "bench"}
+    assert {name for name, digest in digests(plain).items() if digest != digests(done)[name]} == {"int8"}
+    assert plain.results["steps"] == []
+    again = compress(recipe(STEPS), out=done.folder)
+    assert digests(again) == digests(done)
+    assert times(done.folder)["step-0-quantize_aware"] == before["step-0-quantize_aware"]
+
+
+def test_interrupted_within_a_step_the_run_ends_with_the_same_files(done: Compressed, tmp_path: Path) -> None:
+    class Killed(Exception):
+        """As good as a kill: what counts is on disk."""
+
+    def stop(at: Progress) -> None:
+        if at.stage == "quantize_aware" and at.done == at.total * 3 // 4:
+            raise Killed
+
+    with pytest.raises(Killed):
+        compress(recipe(STEPS), out=tmp_path / "run", progress=stop)
+    assert not (tmp_path / "run/stages/step-0-quantize_aware/done.json").exists()
+    told: list[Progress] = []
+    resumed = compress(recipe(STEPS), out=tmp_path / "run", progress=told.append)
+    assert min(at.done for at in told if at.stage == "quantize_aware") > max(at.total for at in told) // 2
+    assert not [at for at in told if at.stage == "train"]
+    assert digests(resumed) == digests(done)
+
+
+@pytest.fixture
+def striped(tmp_path: Path) -> Path:
+    """The user's own classifier, which ends in a softmax."""
+    tiny._model("float32").save(tmp_path / "striped.keras")
+    return tmp_path / "striped.keras"
+
+
+def test_without_labels_the_users_own_model_learns_from_itself(
+    striped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its softmax is off while it learns and back in the file; the int8 file is held against the float one."""
+    photos = tiny.folder(tmp_path / "photos", 60)
+    code, said = on_the_command_line(
+        capsys, "--recipe", "qat-nolabels-int8", "--model", striped, "--calibration", photos, "--preprocess", "raw",
+        "--calibration-images", 40, "--out", tmp_path / "run",
+    )  # fmt: skip
+    assert code == 0, said["error"]
+    float32, int8 = said["result"]["variants"]
+    (step,) = said["result"]["steps"]
+    assert step["figures"]["training"]["history"][0]["val_agreement"] > 0.5
+    assert "val_top1" not in step["figures"]["training"]["history"][0]
+    for row in (float32, int8):
+        assert row["output_meaning"] == "probabilities" and row["top1"] is None
+        assert row["agreement"]["n"] == 20 and row["agreement"]["value"] >= 0.9
+
+
+def test_steps_that_cannot_be_taken(tmp_path: Path) -> None:
+    labels = {"quantize_aware": {"distil": False}}
+    with pytest.raises(UsageError, match="quantize_aware needs images with labels"):
+        compress(recipe(labels, data__source=None, train__epochs=0), out=tmp_path / "run")
+    excluded = {"quantize_aware": {"exclude": ["nowhere*"]}}
+    with pytest.raises(BadInput, match="Unknown layer 'nowhere"), pytest.warns(match="random weights"):
+        compress(recipe(excluded, train__epochs=0), out=tmp_path / "run")
