@@ -29,6 +29,7 @@ _PUBLIC = {
     "load_model": "edgekit.models.load",
     "load_recipe": "edgekit.recipe",
     "preset": "edgekit.preprocess",
+    "quantize_aware": "edgekit.compression.train_quantized",
     "train": "edgekit.training.fit",
 }
 

@@ -188,7 +188,7 @@ class _Job:
 
         def work(state: Path) -> tuple[list[Path], Made]:
             self._tell("export", self.variants.index(variant), variant)
-            exporter, report = self.lineage.exporter(variant), {}
+            exporter, report = self.lineage.exporter(variant), dict[str, Any]()
             if variant == "mixed":
                 made, report = self._mix(exporter, io, state)
             else:

@@ -41,14 +41,16 @@ from edgekit.cli.preprocessing import PREPROCESSING, preparation_given, preproce
 @click.option("--learning-rate", type=float)
 @click.option("--optimizer", metavar="NAME", help="adamw or sgd.")
 @click.option("--schedule", metavar="NAME", help="constant, step, exponential, cosine, warm_restarts, one_cycle, ...")
-@click.option("--variants", metavar="A,B", help="float32, float16, dynamic, int8, int16x8; float32 is always made.")
-@click.option("--io", metavar="DTYPE", help="Input and output of int8 files: float32 (default), uint8 or int8.")
+@click.option("--variants", metavar="A,B", help="float32 (always made), float16, dynamic, int8, int16x8, mixed.")
+@click.option(
+    "--io", metavar="DTYPE", help="Input and output of int8 and mixed files: float32 (default), uint8 or int8."
+)
 @click.option("--max-drop-points", type=float, metavar="POINTS", help="Budget: top-1 points below float32.")
 @click.option("--max-size-mb", type=float, metavar="MB", help="Budget: file size.")
 @click.option("--max-latency-ms", type=float, metavar="MS", help="Budget: median latency.")
 @click.option("--threads", metavar="N[,N]", help="Thread counts to measure with; the budget looks at the first.")
 @click.option("--seed", type=int)
-@click.option("--set", "assignments", multiple=True, metavar="FIELD=VALUE", help="Any recipe field: train.dropout=0.2")
+@click.option("--set", "assignments", multiple=True, metavar="FIELD=VALUE", help="Any recipe field: train.momentum=0.8")
 @click.option("--out", type=click.Path(path_type=Path), help="Run directory; default runs/{model}-{data}-{hash}.")
 @shared_options
 def command(recipe: str | None, assignments: tuple[str, ...], out: Path | None, **flags: Any) -> Outcome:
@@ -58,6 +60,7 @@ def command(recipe: str | None, assignments: tuple[str, ...], out: Path | None, 
     edgekit compress --model mobilenet
     edgekit compress --model resnet8 --data photos/ --epochs 20
     edgekit compress --model my.keras --calibration photos/ --preprocess unit
+    edgekit compress --recipe qat-nolabels-int8 --model my.keras --calibration photos/
     edgekit compress --recipe all-variants --max-size-mb 0.7
 
     The same command continues a run that was interrupted and repeats nothing that is done. Exit code 1: the files are
