@@ -218,4 +218,7 @@ def _each(values: tuple[float, float, float]) -> str:
 
 
 def _plain(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+    """A list as its values; of a list of steps their names, what they do is told apart."""
+    if not isinstance(value, (list, tuple)):
+        return str(value)
+    return ", ".join(" and ".join(one) if isinstance(one, Mapping) else str(one) for one in value)

@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from edgekit.errors import MissingExtra
-from edgekit.report import facts
+from edgekit.report import facts, steps
 from edgekit.report.tables import THREAD_COLUMNS, damaged_files, footnote, ruled_out, shown_columns, thread_rows
 from edgekit.report.verdict import verdict
 
@@ -44,6 +44,8 @@ def html_report(results: Results) -> str:
         columns=shown_columns(results), ruled_out=ruled_out(results),
         footnote=footnote(results),
         thread_columns=THREAD_COLUMNS, thread_rows=thread_rows(results),
+        steps=steps.steps(results), mixed=steps.mixed(results),
+        cost_titles=steps.COST_TITLES, cost_rows=steps.costs(results),
         parity_titles=facts.PARITY_TITLES, parity_rows=facts.parity(results),
         facts={name: getattr(facts, name)(results) for name in ("usage", "conditions", "data", "made", "training")},
         damaged=damaged_files(results),

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from edgekit.report import facts, wording
+from edgekit.report import facts, steps, wording
 from edgekit.report.tables import MOST_DAMAGED, THREAD_COLUMNS, Column, footnote, shown_columns, thread_rows
 from edgekit.report.verdict import verdict
 
@@ -30,6 +30,7 @@ def markdown_report(results: Results) -> str:
         "## Verification",
         "Each file against the model, on the same held-out samples.",
         table(facts.PARITY_TITLES, facts.parity(results)),
+        *_steps(results),
         "## Training",
         _facts(facts.training(results)),
         _epochs(results["training"]),
@@ -81,6 +82,16 @@ def _columns(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> st
 
 def _bullets(sentences: Sequence[str]) -> str:
     return "\n".join(f"- {text(said)}" for said in sentences)
+
+
+def _steps(results: Results) -> list[str]:
+    taken = [part for title, told in steps.steps(results) for part in (f"### {text(title)}", _facts(told))]
+    mixed = steps.mixed(results)
+    parts = ["## Steps", *taken] if taken else []
+    if mixed:
+        said = "The layers that lose most, each quantized alone with all others in float:"
+        parts += ["## The mixed variant", _facts(mixed), said, table(steps.COST_TITLES, steps.costs(results))]
+    return parts
 
 
 def _facts(pairs: facts.Facts) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekit.report import facts, wording
+from edgekit.report import facts, steps, wording
 from edgekit.report.verdict import verdict
 
 if TYPE_CHECKING:
@@ -145,6 +145,7 @@ def text_report(results: Results, folder: str | Path | None = None) -> str:
         _footnotes(results),
         _section("Ruled out:", ruled_out(results) if results["chosen"] else []),
         _section("Training:", [f"{term}: {text}." for term, text in facts.training(results)]),
+        _section("Steps:", steps.sentences(results)),
         _section("Advice:", results["training"]["advice"]),
         _section("Damaged files, left out:", damaged_files(results)),
         _files(results, folder),
