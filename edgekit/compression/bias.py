@@ -45,7 +45,7 @@ def correct_bias(fake_quant_model: Any, float_model: Any, calibration: Calibrati
     after = likeness(reference, model, held)
     figures = {"before": before.to_json(), "after": after.to_json(), **streamed.to_json()}
     skipped = _skipped(model, {note.layer for note in done})
-    if after.sqnr_db <= before.sqnr_db:
+    if not after.better_than(before):
         why = f"left as it was: correction does not help, {before.said()} before and {after.said()} after"
         kept = rebuilt(fake_quant_model)
         return Stepped(kept, (), (*skipped, Note(fake_quant_model.name, why)), {**figures, "kept": False})

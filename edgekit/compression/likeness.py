@@ -13,6 +13,7 @@ from edgekit.evaluation.metrics import sqnr_db
 from edgekit.exporting.calibration import Calibration
 
 BATCH = 8  # samples at once
+GAIN = 0.1  # dB, below which a difference is that of roundings
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,9 @@ class Likeness:
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "sqnr_db": self.sqnr_db if np.isfinite(self.sqnr_db) else None}
+
+    def better_than(self, other: Likeness) -> bool:
+        return self.sqnr_db > other.sqnr_db + GAIN
 
     def said(self) -> str:
         same = "" if self.agreement is None else f" and {self.agreement:.1%} agreement"
