@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+import edgekit as ek
 from edgekit.errors import BadInput, UsageError
 from edgekit.models.backend import import_keras
 from edgekit.pipeline import Compressed, compress
 from edgekit.progress import Progress
 from edgekit.recipe import Recipe, load_recipe
+from edgekit.train_config import Train
 from tests import tiny
 from tests.quick import compress as on_the_command_line
 from tests.test_pipeline import FIELDS
@@ -108,6 +110,41 @@ def test_without_labels_the_users_own_model_learns_from_itself(
     for row in (float32, int8):
         assert row["output_meaning"] == "probabilities" and row["top1"] is None
         assert row["agreement"]["n"] == 20 and row["agreement"]["value"] >= 0.9
+
+
+@pytest.fixture(scope="module")
+def swish(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A classifier of the digits with a hard-swish, in a file."""
+    data = ek.load_data("digits", preprocess=ek.preset("tf", 12, 12))
+    keras.utils.set_random_seed(0)
+    image = keras.Input((12, 12, 3))
+    x = keras.layers.Conv2D(8, 3, strides=2, activation="hard_swish", name="first")(image)
+    x = keras.layers.Conv2D(16, 3, strides=2, name="second")(x)
+    model = keras.Model(image, keras.layers.Dense(10, name="last")(keras.layers.Flatten()(x)), name="swish")
+    ek.train(model, data, Train(epochs=6, batch_size=32, learning_rate=5e-3))
+    path = tmp_path_factory.mktemp("own") / "swish.keras"
+    model.save(path)
+    return path
+
+
+def test_an_exact_rewrite_changes_every_file_but_float32(
+    swish: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that is not exact costs what no mix of int8 and float brings back: exit code 1, and the closest file."""
+    base = ("--model", swish, "--data", "digits", "--preprocess", "tf", "--variants", "float32,float16,mixed",
+            "--max-drop-points", 1, "--out", tmp_path / "run")  # fmt: skip
+    _, plain = on_the_command_line(capsys, *base)
+    code, said = on_the_command_line(capsys, *base, "--set", "steps=[rewrite]")
+    assert code == 0, said["error"]
+    old, new = ({row["variant"]: row for row in one["result"]["variants"]} for one in (plain, said))
+    assert [name for name in old if old[name]["sha256"] == new[name]["sha256"]] == ["float32"]
+    assert new["float16"]["agreement"]["value"] >= 0.995 and abs(new["mixed"]["drop_points"]) <= 1
+    assert said["result"]["mixed"]["reached"] and said["result"]["steps"][0]["figures"]["exact"]
+
+    code, said = on_the_command_line(capsys, *base, "--set", "steps.rewrite.hard_swish=relu6")
+    assert code == 1 and "is the closest to the budget that any mix comes" in said["error"]["message"]
+    mixed = said["result"]["variants"][2]
+    assert (tmp_path / "run" / mixed["file"]).is_file() and mixed["drop_points"] > 1
 
 
 def test_steps_that_cannot_be_taken(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def _rewrite(model: Any, config: Rewrite, context: StepContext) -> Stepped:
 def _equalize(model: Any, _: Equalize, context: StepContext) -> Stepped:
     from edgekit.compression.equalize import equalize
 
-    return equalize(model)
+    return equalize(model, context.calibration())
 
 
 def _learn_rounding(model: Any, config: LearnRounding, context: StepContext) -> Stepped:
