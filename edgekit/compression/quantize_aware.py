@@ -23,15 +23,15 @@ from edgekit.errors import BadInput, unknown
 from edgekit.exporting.calibration import Calibration
 from edgekit.exporting.convert import observe_taps
 from edgekit.exporting.freeze import freeze
-from edgekit.models.fake_quant import QUANTIZED, FakeQuantize, is_fake_quantized
+from edgekit.models.fake_quant import (
+    PASSING,
+    QUANTIZED,
+    FakeQuantize,
+    QuantizedBatchNormalization,
+    is_fake_quantized,
+)
 from edgekit.models.head import move_weights
 
-# Layers whose int8 output has the scale of their input, or that are not in the file at all.
-PASSING = (
-    layers.MaxPooling2D, layers.AveragePooling2D, layers.GlobalMaxPooling2D, layers.Flatten, layers.Reshape,
-    layers.Permute, layers.ZeroPadding2D, layers.Cropping2D, layers.Dropout, layers.SpatialDropout2D,
-    layers.GaussianDropout, layers.GaussianNoise, layers.AlphaDropout, layers.ActivityRegularization,
-)  # fmt: skip
 # What one operator of TFLite computes together with a ReLU behind it.
 WITH_RELU = (*QUANTIZED, layers.Add, layers.Subtract, layers.Multiply, layers.Rescaling)
 # The range that TFLite prescribes for what these functions give (its quantization specification).
@@ -194,9 +194,10 @@ def _first(graph: Graph, node: Node) -> Node:
 
 
 def _held(graph: Graph, node: Node) -> bool:
-    """Whether the node's output is an int8 tensor with a scale of its own."""
+    """Whether the node's output is an int8 tensor of other values than those of its input."""
     after = graph.only_consumer(node.output)
-    return not isinstance(node.layer, PASSING) and not (after is not None and _fused(graph, after))
+    averages = isinstance(node.layer, layers.AveragePooling2D)  # rounds, to the codes of its input
+    return (averages or not isinstance(node.layer, PASSING)) and not (after is not None and _fused(graph, after))
 
 
 def _placed(model: Any, wanted: _Wanted) -> Any:
@@ -222,6 +223,7 @@ def _placed(model: Any, wanted: _Wanted) -> Any:
             passes=passes(tensor, node),
             left_float=is_float(node),
             fixed=node is None or function in FIXED,
+            follows=node is not None and isinstance(node.layer, layers.AveragePooling2D),
             name=f"{name}_int8",
         )
         y = point(x)
@@ -245,16 +247,17 @@ def _layer(node: Node, tensors: list[Any], wanted: _Wanted, is_float: bool, made
     layer = node.layer
     if id(layer) in made:
         return node.apply(made[id(layer)], tensors)
-    kind = None if is_float else QUANTIZED.get(type(layer))
-    new = (
-        clone(layer)
-        if kind is None
-        else kind.from_config({**layer.get_config(), "weight_bits": wanted.bits(layer.name)})
-    )
+    norm = isinstance(layer, layers.BatchNormalization)
+    if is_float or not (norm or type(layer) in QUANTIZED):
+        new = clone(layer)
+    elif norm:
+        new = QuantizedBatchNormalization.from_config(layer.get_config())
+    else:
+        new = QUANTIZED[type(layer)].from_config({**layer.get_config(), "weight_bits": wanted.bits(layer.name)})
     made[id(layer)] = new
     y = node.apply(new, tensors)
     move_weights(layer, new)
-    if isinstance(new, layers.BatchNormalization) and wanted.batch_norm == "frozen":
+    if norm and wanted.batch_norm == "frozen":
         new.trainable = False
     return y
 
@@ -263,6 +266,5 @@ def _observe(model: Any, calibration: Calibration) -> None:
     """Sets every range that is not prescribed to that of the calibration samples (`exporting.calibration`)."""
     ranges: Mapping[str, tuple[float, float]] = observe_taps(freeze(model, softmax=False), calibration)
     for layer in model.layers:
-        prescribed = isinstance(layer, FakeQuantize) and layer.fixed and layer.get_range() != (-1.0, 1.0)
-        if isinstance(layer, FakeQuantize) and not prescribed:
+        if layer.name in ranges and not (layer.fixed and layer.get_range() in FIXED.values()):
             layer.set_range(*ranges[layer.name])

@@ -40,7 +40,7 @@ def observed(content: bytes, calibration: Calibration, threads: int | None = Non
     from loky import cpu_count
 
     observer = Observer(content, threads or cpu_count())
-    ranges = dict(observer.over(_telling(calibration.samples())))
+    ranges = dict(observer.over(telling(calibration.samples())))
     normalized = normalization_tensors(content)
     if calibration.quantize.calibration != "minmax":
         wanted = {index: ranges[index] for index in clippable_tensors(content, normalized)}
@@ -48,12 +48,25 @@ def observed(content: bytes, calibration: Calibration, threads: int | None = Non
         ranges.update({index: clipped(values, calibration.quantize) for index, values in found.items()})
     if calibration.extremes:
         widest = observer.over(calibration.extremes)
-        ranges.update({index: widest[index] for index in normalized})
+        ranges.update({index: with_zero_on_a_code(*widest[index]) for index in normalized})
     return ranges
 
 
-def _telling(samples: Iterable[Inputs]) -> Iterator[Inputs]:
-    """The samples; behind the last one, whether they were different, and enough."""
+def with_zero_on_a_code(low: float, high: float) -> tuple[float, float]:
+    """The narrowest range around [low, high] whose 256 codes have 0 among them.
+
+    The quantizer would move [-1, 1] by half a code to have it, which leaves every value of a pixel exactly between two
+    codes: off by half a code, and up or down by chance.
+    """
+    if low >= 0 or high <= 0:
+        return low, high
+    below = min(max(round(-low / (high - low) * 255), 1), 254)
+    step = max(-low / below, high / (255 - below))
+    return -step * below, step * (255 - below)
+
+
+def telling(samples: Iterable[Inputs]) -> Iterator[Inputs]:
+    """The same samples; behind the last one it is known whether they differ (BadInput) and are enough (a warning)."""
     count, first, alike, blank = 0, None, True, True
     for sample in samples:
         count += 1
