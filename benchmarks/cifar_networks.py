@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,9 @@ MOVED = Augment(flip="horizontal", shift=0.125)
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained: on the first `images` of every class, all of them where that is None."""
+    """How a network is trained, and its width where it is not the usual one."""
 
     train: Train
-    images: int | None = None
     alpha: float | None = None
 
 
@@ -43,7 +42,7 @@ RECIPES: dict[str, Recipe] = {
     "mobilenet_v3_small": Recipe(Train(epochs=4, batch_size=64, learning_rate=3e-3, weight_decay=2e-2, augment=MOVED)),
     "efficientnet_b0": Recipe(Train(epochs=2, batch_size=64, learning_rate=2e-3, weight_decay=2e-2, augment=MOVED)),
     "mobilenet_v2": Recipe(
-        Train(epochs=2, batch_size=64, learning_rate=3e-3, weight_decay=2e-2, augment=MOVED), images=1500, alpha=0.35
+        Train(epochs=3, batch_size=64, learning_rate=3e-3, weight_decay=2e-2, augment=MOVED), alpha=0.35
     ),
 }
 
@@ -78,13 +77,11 @@ def trained(name: str, folder: Path, work: Path) -> Network:
 def _train(name: str, data: Dataset, work: Path) -> tuple[Any, dict[str, Any]]:
     from edgekit.training.fit import train
 
-    recipe, state = RECIPES[name], work / name
-    if recipe.images is not None:
-        data, state = replace(data, train=first(data.train, recipe.images)), work / f"{name}-{recipe.images}"
+    recipe = RECIPES[name]
     import_keras("This benchmark").utils.set_random_seed(SEED)
     shape = (SIZE, SIZE, 3)
     model = build(name, classes=len(data.class_names), input_shape=shape, dropout=0.1, alpha=recipe.alpha)
-    result = train(model, data, recipe.train, state_dir=state, seed=SEED, progress=_Lines(name))
+    result = train(model, data, recipe.train, state_dir=work / name, seed=SEED, progress=_Lines(name))
     return model, {
         "train": recipe.train.model_dump(mode="json"),
         "images": len(data.train),
