@@ -5,7 +5,7 @@ python benchmarks/hard_swish.py [CIFAR_FOLDER --work FOLDER] [--processes 10]
 Latency on one thread at 96 and 224 px, every file in as many fresh processes as asked for, in turns. The weights are
 random, with the batch statistics of some images: without these its signals die out, and XNNPACK takes no addition
 whose scales are 2^8 times apart. With CIFAR_FOLDER also the accuracy of the trained network (cifar_networks.py)
-on the same 5,000 test images.
+on the same 5,000 test images; without it nothing is saved.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def main() -> None:
         if given.cifar is not None and given.part != "latency":
             found, raw["accuracy"] = accuracy(given.cifar, given.work, Path(folder))
             claims += found
-    if given.part is None:
+    if given.part is None and given.cifar is not None:
         save("hard_swish", claims, raw, measured_under)
         return
     for one in claims:
