@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,7 +78,7 @@ def sensitivity(
     network is big). With a folder `state` a call that was interrupted continues."""
     made = exporter.calibrated(io)
     judge = judge_of(exporter, io, images, work=WORK)
-    operators = computing(made, layer_names(exporter.model))
+    operators = computing(made, layer_names(exporter.model), _ends(exporter))
     journal = Journal(state, measured_by(made, judge))
     rows = []
     for number, one in enumerate(operators):
@@ -90,17 +90,22 @@ def sensitivity(
     return Sensitivity(Score(**whole), tuple(sorted(rows, key=_noise)))
 
 
-def computing(made: Calibrated, layers: Collection[str] = ()) -> tuple[Computing, ...]:
-    """The operators of a calibrated file that will be quantized and compute something, in their order."""
+def computing(made: Calibrated, layers: Collection[str] = (), outputs: Sequence[str] = ()) -> tuple[Computing, ...]:
+    """The operators of a calibrated file that will be quantized and compute something, in their order.
+
+    `layers` are the names to tell in tensors'; `outputs` those of what writes the outputs, whose tensors lost theirs.
+    """
     model = parse(made.content)
     graph = model.subgraphs[0]
+    ends = dict(zip((int(i) for i in graph.outputs), outputs, strict=False))
     found = []
     for operator in graph.operators:
         written, name = graph.tensors[int(operator.outputs[0])], op_name(model, operator)
         tensor = written.name.decode()
         passes = name in MOVING | CHOOSING or written.type != FLOAT32 or is_constant(model, written)
         if not passes and tensor not in made.float_nodes:
-            found.append(Computing(layer_of(tensor, layers), name, tensor))
+            layer = ends.get(int(operator.outputs[0])) or layer_of(tensor, layers)
+            found.append(Computing(layer, name, tensor))
     return tuple(found)
 
 
@@ -109,6 +114,11 @@ def layer_names(model: Any) -> frozenset[str]:
     if not hasattr(model, "_flatten_layers"):
         return frozenset()
     return frozenset(layer.name for layer in model._flatten_layers(include_self=False))
+
+
+def _ends(exporter: Exporter) -> tuple[str, ...]:
+    """The layers that make the outputs; the softmax that export appends is none of the model's."""
+    return ("softmax",) if exporter.softmax else tuple(getattr(exporter.model, "output_names", ()))
 
 
 def layer_of(tensor: str, layers: Collection[str]) -> str:

@@ -14,8 +14,9 @@ import numpy as np
 
 from edgekit.artifact import Io, Variant
 from edgekit.errors import BadInput, UsageError
-from edgekit.exporting.calibration import Calibration, observed
+from edgekit.exporting.calibration import Calibration, observed, telling
 from edgekit.exporting.freeze import Frozen
+from edgekit.exporting.low_bits import with_low_bits
 from edgekit.exporting.taps import Tapped, untapped
 from edgekit.runtime.flatbuffer import pack, parse
 from edgekit.runtime.quiet import captured_stderr
@@ -70,9 +71,9 @@ def convert(frozen: Frozen, variant: Variant, *, calibration: Calibration | None
     Raises UsageError where they do not fit, BadInput where the model has an operator that TFLite lacks (Flex operators
     are never used).
     """
-    if variant not in _CONVERT:
+    if variant == "mixed":
         raise UsageError(
-            f"The {variant} variant is found by measuring, not by converting.", "Use edgekit.compression.mixed.mix."
+            "The mixed variant is found by measuring, not by converting.", "Use edgekit.compression.mixed.mix."
         )
     if frozen.taps and variant != "int8":
         raise UsageError(
@@ -80,12 +81,13 @@ def convert(frozen: Frozen, variant: Variant, *, calibration: Calibration | None
         )
     if io != "float32" and variant != "int8":
         raise UsageError(f"--io {io} is for the int8 variant, not {variant}.", "Use --io float32, or --variants int8.")
-    with _converting():
-        content = _CONVERT[variant](frozen, calibration, io)
+    if variant == "int8":
+        content = quantized(calibrate(frozen, _needed(calibration)), io)
+    else:
+        content = _CONVERT[variant](frozen, calibration)
     return with_signature(content, frozen)
 
 
-@_converting()
 def calibrate(frozen: Frozen, calibration: Calibration, threads: int | None = None) -> Calibrated:
     """The float .tflite that the quantizer starts from, with the range of every activation written in.
 
@@ -96,7 +98,6 @@ def calibrate(frozen: Frozen, calibration: Calibration, threads: int | None = No
     return Calibrated(with_ranges(tapped.content, ranges), tapped.float_nodes, tapped.weight_bits)
 
 
-@_converting()
 def observe_taps(
     frozen: Frozen, calibration: Calibration, threads: int | None = None
 ) -> dict[str, tuple[float, float]]:
@@ -106,6 +107,7 @@ def observe_taps(
     return {name: ranges[tensor] for name, tensor in tapped.tensors.items()}
 
 
+@_converting()
 def _laid_out(frozen: Frozen, calibration: Calibration) -> Tapped:
     """The float .tflite whose operators are those that will be quantized.
 
@@ -126,13 +128,15 @@ def quantized(made: Calibrated, io: Io = "float32", float_nodes: Collection[str]
     """The full-integer .tflite of a calibrated one, without a signature.
 
     The operators that write the tensors named `float_nodes` stay float too, with DEQUANTIZE and QUANTIZE around them.
+    Weights of fewer than 8 bits are stored as int8.
     """
     import tensorflow as tf
     from tensorflow.lite.python.convert import mlir_quantize
 
     kind = tf.dtypes.as_dtype(io)
     nodes = sorted({*made.float_nodes, *float_nodes}) or None
-    return bytes(mlir_quantize(made.content, input_data_type=kind, output_data_type=kind, denylisted_nodes=nodes))
+    content = bytes(mlir_quantize(made.content, input_data_type=kind, output_data_type=kind, denylisted_nodes=nodes))
+    return with_low_bits(content, made.weight_bits) if made.weight_bits else content
 
 
 def _lists(*samples: Iterable[Inputs]) -> Iterator[list[np.ndarray]]:
@@ -158,11 +162,13 @@ def _converter(frozen: Frozen, *, integer: bool) -> Any:
     return converter
 
 
-def _float32(frozen: Frozen, _: Calibration | None, __: Io) -> bytes:
+@_converting()
+def _float32(frozen: Frozen, _: Calibration | None) -> bytes:
     return bytes(_converter(frozen, integer=False).convert())
 
 
-def _float16(frozen: Frozen, _: Calibration | None, __: Io) -> bytes:
+@_converting()
+def _float16(frozen: Frozen, _: Calibration | None) -> bytes:
     import tensorflow as tf
 
     converter = _converter(frozen, integer=False)
@@ -171,7 +177,8 @@ def _float16(frozen: Frozen, _: Calibration | None, __: Io) -> bytes:
     return bytes(converter.convert())
 
 
-def _dynamic(frozen: Frozen, _: Calibration | None, __: Io) -> bytes:
+@_converting()
+def _dynamic(frozen: Frozen, _: Calibration | None) -> bytes:
     import tensorflow as tf
 
     converter = _converter(frozen, integer=False)
@@ -179,27 +186,26 @@ def _dynamic(frozen: Frozen, _: Calibration | None, __: Io) -> bytes:
     return bytes(converter.convert())
 
 
-def _int8(frozen: Frozen, calibration: Calibration | None, io: Io) -> bytes:
-    return quantized(calibrate(frozen, _needed(calibration)), io)
-
-
-def _int16x8(frozen: Frozen, calibration: Calibration | None, _: Io) -> bytes:
+def _int16x8(frozen: Frozen, calibration: Calibration | None) -> bytes:
     """By the converter's own calibrator: its 16-bit quantizer takes no ranges from outside."""
     import tensorflow as tf
 
     needed = _needed(calibration)
-    converter = _converter(frozen, integer=True)
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8]
-    converter.representative_dataset = lambda: _lists(needed.samples())
-    return bytes(converter.convert())
+    for _ in telling(needed.samples()):
+        pass  # it complains behind the last one, which the converter would keep from the user
+    with _converting():
+        converter = _converter(frozen, integer=True)
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        kind = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+        converter.target_spec.supported_ops = [kind]
+        converter.representative_dataset = lambda: _lists(needed.samples())
+        return bytes(converter.convert())
 
 
-_CONVERT: dict[str, Callable[[Frozen, Calibration | None, Io], bytes]] = {
+_CONVERT: dict[str, Callable[[Frozen, Calibration | None], bytes]] = {
     "float32": _float32,
     "float16": _float16,
     "dynamic": _dynamic,
-    "int8": _int8,
     "int16x8": _int16x8,
 }
 
