@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from edgekit.compression.bias import correct_bias
+from edgekit.compression.equalize import equalize
 from edgekit.compression.learned_rounding import learn_rounding
 from edgekit.compression.quantize_aware import prepare
 from edgekit.compression.rewrite import rewrite
@@ -40,8 +41,6 @@ def _rewrite(model: Any, config: Rewrite, context: StepContext) -> Stepped:
 
 
 def _equalize(model: Any, _: Equalize, context: StepContext) -> Stepped:
-    from edgekit.compression.equalize import equalize
-
     return equalize(model, context.calibration())
 
 

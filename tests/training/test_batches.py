@@ -50,7 +50,7 @@ def test_remembered_images_are_decoded_once_and_the_others_each_time() -> None:
     split, reads = small.digits().train, list[list[int]]()
 
     class Counting:
-        labels, preprocess = split.labels, split.preprocess
+        labels, class_names, preprocess = split.labels, split.class_names, split.preprocess
 
         def __len__(self) -> int:
             return len(split)

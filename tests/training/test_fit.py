@@ -205,6 +205,7 @@ class Failing:
     def __init__(self, error: Exception) -> None:
         self._split, self._error, self._reads = small.digits().train, error, 0
         self.labels, self.preprocess = self._split.labels, self._split.preprocess
+        self.class_names = self._split.class_names
 
     def __len__(self) -> int:
         return len(self._split)
