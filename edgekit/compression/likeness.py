@@ -11,6 +11,7 @@ import numpy as np
 
 from edgekit.evaluation.metrics import sqnr_db
 from edgekit.exporting.calibration import Calibration
+from edgekit.exporting.freeze import served
 
 BATCH = 8  # samples at once
 GAIN = 0.5  # dB, below which a difference may be that of other roundings alone
@@ -46,7 +47,8 @@ def likeness(reference: Any, model: Any, calibration: Calibration) -> Likeness:
 
 
 def _outputs(model: Any, calibration: Calibration) -> list[np.ndarray]:
-    made = [keras.tree.flatten(model(list(batch) if len(batch) > 1 else batch[0])) for batch in _batches(calibration)]
+    whole = served(model)
+    made = [whole.call(*batch) for batch in _batches(calibration)]
     return [np.concatenate([keras.ops.convert_to_numpy(one) for one in outputs]) for outputs in zip(*made, strict=True)]
 
 

@@ -128,7 +128,7 @@ def _steps(problem: Problem, v: Any, grid: _Grid, iterations: int, seed: int) ->
     positions, rows = len(problem.inputs), problem.kernel.shape[0]
     batch, top = min(BATCH, positions), float(grid.levels)
     weight = tf.constant(2 * rows * grid.scale / (batch * grid.unit), tf.float32)
-    slope = tf.function(_slope(problem), jit_compile=problem.depthwise)  # fused, a depthwise one takes half the time
+    slope = tf.function(_slope(problem), autograph=False, jit_compile=problem.depthwise)  # fused: half the time
     mean, square = tf.Variable(tf.zeros_like(v)), tf.Variable(tf.zeros_like(v))
 
     def steps(first, last):  # type: ignore[no-untyped-def]
