@@ -114,7 +114,15 @@ def learned(network: Network, folder: Path, bits: int, epochs: int) -> dict[str,
     context = StepContext(part, folder / name, BATCHES, Quantize(), Verify(), True, True, SEED)
     seconds, stepped = timed(lambda: train_quantized(network.model, wanted, context))
     made = {"int8": file(stepped.model, network.data, folder / f"{name}.tflite")}
-    return {**beside(network, folder, made), "step": dict(stepped.figures), "seconds": seconds}
+    return {**beside(network, folder, made), "step": dict(stepped.figures), "seconds": seconds,
+            "model_and_file": same(stepped.model, network.data, folder)}  # fmt: skip
+
+
+def same(model: Any, data: Dataset, folder: Path) -> dict[str, Any]:
+    """How the file of a fake-quantized model compares with that model, on test images."""
+    tested = replace(data, val=data.test)  # the exporter compares on what it takes for held out
+    found = Exporter(model, tested, limits=Verify(images=1000)).write(folder / "same", "int8").parity
+    return {"n": found.n, "agreement": found.agreement, "ci95": list(found.ci95 or ()), "sqnr_db": found.sqnr_db}
 
 
 def rounded(network: Network, folder: Path, bits: int) -> dict[str, Any]:
@@ -141,9 +149,8 @@ def plain(network: Network, folder: Path, bits: int) -> dict[str, Any]:
 
 def biases(network: Network, folder: Path) -> dict[str, Any]:
     """int8 with equalized channels, and with corrected biases."""
-    from edgekit.compression.equalize import equalize
-
     from edgekit.compression.bias import correct_bias
+    from edgekit.compression.equalize import equalize
     from edgekit.compression.quantize_aware import prepare
 
     used = calibration(network.data)
