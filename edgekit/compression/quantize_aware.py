@@ -8,38 +8,28 @@ input. Batch normalization needs no folding by hand: rounding per channel commut
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import keras
 import numpy as np
 from keras import layers
 
 from edgekit.compression.graph import Graph, Node, clone, graph_of, rebuilt
 from edgekit.compression.lower import lower
+from edgekit.compression.points import PRESCRIBED, Points, averages, prescribed
 from edgekit.compression.step import Note, Stepped
 from edgekit.errors import BadInput, unknown
 from edgekit.exporting.calibration import Calibration
 from edgekit.exporting.convert import observe_taps
 from edgekit.exporting.freeze import freeze
 from edgekit.models.fake_quant import (
-    PASSING,
     QUANTIZED,
     FakeQuantize,
     QuantizedBatchNormalization,
     is_fake_quantized,
 )
 from edgekit.models.head import move_weights
-
-# What one operator of TFLite computes together with a ReLU behind it.
-WITH_RELU = (*QUANTIZED, layers.Add, layers.Subtract, layers.Multiply, layers.Rescaling)
-# The range that TFLite prescribes for what these functions give (its quantization specification).
-FIXED = {
-    keras.activations.sigmoid: (0.0, 255 / 256),
-    keras.activations.softmax: (0.0, 255 / 256),
-    keras.activations.tanh: (-1.0, 127 / 128),
-}
 
 
 def prepare(
@@ -63,12 +53,13 @@ def prepare(
         raise BadInput(f"{model.name} is fake-quantized already.", "Give the float model it was made from.")
     lowered = lower(model)
     graph = graph_of(lowered.model)
-    float_layers = {_first(graph, node).layer.name for node in _matching(graph, exclude)}
+    float_layers = {Points(graph).first(node).layer.name for node in _matching(graph, exclude)}
     _check_kinds(graph, float_layers)
     plain = _standalone(lowered.model, float_layers)
     stay = {node.layer.name for node in _matching(graph, eight_bits)}
-    placed = _placed(plain, _Wanted(float_layers, weight_bits, stay, batch_norm))
-    _observe(placed, calibration)
+    placing = _Placing(plain, _Wanted(float_layers, weight_bits, stay, batch_norm))
+    placed = placing.model
+    _observe(placed, placing.sharing, calibration)
     points = [layer for layer in placed.layers if isinstance(layer, FakeQuantize)]
     rounded = [layer for layer in placed.layers if isinstance(layer, tuple(QUANTIZED.values()))]
     skipped = [Note(name, "excluded: it stays float") for name in sorted(float_layers)]
@@ -145,7 +136,7 @@ def _standalone(model: Any, float_layers: Collection[str]) -> Any:
 def _factors(graph: Graph, node: Node) -> tuple[np.ndarray, np.ndarray] | None:
     """float32 (scale [C], offset [C]) of a layer that is to be exchanged."""
     layer, channels = node.layer, graph.shapes[node.output][-1]
-    if isinstance(layer, layers.BatchNormalization) and not _fused(graph, node):
+    if isinstance(layer, layers.BatchNormalization) and not Points(graph).fused(node):
         return _norm_factors(layer)
     if not isinstance(layer, layers.Rescaling):
         return None
@@ -161,110 +152,89 @@ def _norm_factors(layer: Any) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(scale, np.float32), np.asarray(offset, np.float32)
 
 
-# ---- where TFLite has an int8 tensor --------------------------------------------------------------------------------
+# ---- int8 -----------------------------------------------------------------------------------------------------------
 
 
-def _fused(graph: Graph, node: Node) -> bool:
-    """Whether one operator computes this node together with the one before it."""
-    before = graph.producer(node.inputs[0]) if len(node.inputs) == 1 else None
-    if before is None or graph.only_consumer(node.inputs[0]) != node:
-        return False
-    if isinstance(node.layer, layers.BatchNormalization):
-        return isinstance(before.layer, tuple(QUANTIZED))
-    if not _is_relu(node.layer):
-        return False
-    return isinstance(before.layer, WITH_RELU) or (
-        isinstance(before.layer, layers.BatchNormalization) and _fused(graph, before)
-    )
-
-
-def _is_relu(layer: Any) -> bool:
-    """ReLU and ReLU6, which TFLite computes with the operator before them."""
-    plain = isinstance(layer, layers.ReLU) and not layer.negative_slope and not layer.threshold
-    return plain and layer.max_value in (None, 6)
-
-
-def _first(graph: Graph, node: Node) -> Node:
-    """The first node of those that one operator computes: what it is named after."""
-    while _fused(graph, node):
-        before = graph.producer(node.inputs[0])
-        assert before is not None
-        node = before
-    return node
-
-
-def _held(graph: Graph, node: Node) -> bool:
-    """Whether the node's output is an int8 tensor of other values than those of its input."""
-    after = graph.only_consumer(node.output)
-    averages = isinstance(node.layer, layers.AveragePooling2D)  # rounds, to the codes of its input
-    return (averages or not isinstance(node.layer, PASSING)) and not (after is not None and _fused(graph, after))
-
-
-def _placed(model: Any, wanted: _Wanted) -> Any:
+class _Placing:
     """The model with its weights rounded and a FakeQuantize behind every int8 tensor."""
-    graph = graph_of(model)
-    made: dict[int, Any] = {}
 
-    def is_float(node: Node | None) -> bool:
-        return node is not None and _first(graph, node).layer.name in wanted.float_layers
+    def __init__(self, model: Any, wanted: _Wanted) -> None:
+        self._wanted = wanted
+        self._graph = graph_of(model)
+        self._points = Points(self._graph)
+        self._made: dict[int, Any] = {}  # by the id of the layer whose place it takes
+        self._names: dict[int, str] = {}  # of the FakeQuantize, by tensor
+        self.model = rebuilt(model, self._call, enter=self._enter)
 
-    def passes(tensor: int, node: Node | None) -> bool:
-        """Nobody reads it as int8."""
-        readers = graph.consumers(tensor)
-        return (is_float(node) or node is None) and all(map(is_float, readers)) and bool(readers or node)
+    @property
+    def sharing(self) -> set[frozenset[str]]:
+        """Names of those FakeQuantize whose ranges are one."""
+        groups = {frozenset(self._names[tensor] for tensor in group) for group in self._points.sharing.values()}
+        return {group for group in groups if len(group) > 1}
 
-    def behind(x: Any, tensor: int, node: Node | None, name: str) -> Any:
-        source = _first(graph, node).layer.name if node else name
-        function = getattr(node.layer, "activation", None) if node else None
-        function = keras.activations.softmax if node and isinstance(node.layer, layers.Softmax) else function
+    def _call(self, node: Node, tensors: list[Any]) -> Any:
+        y = self._layer(node, tensors)
+        if not self._points.rounds(node):
+            return y
+        earlier = sum(1 for one in self._graph.nodes[: self._graph.nodes.index(node)] if one.layer is node.layer)
+        name = f"{node.layer.name}_call{earlier}" if earlier else node.layer.name
+        return self._rounded(y, node.output, node, name, self._points.first(node).layer.name)
+
+    def _enter(self, x: Any, tensor: int) -> Any:
+        return self._rounded(x, tensor, None, x.name, x.name)
+
+    def _rounded(self, x: Any, tensor: int, node: Node | None, name: str, source: str) -> Any:
+        given = prescribed(node)
         point = FakeQuantize(
             source,
-            wanted.bits(source),
-            passes=passes(tensor, node),
-            left_float=is_float(node),
-            fixed=node is None or function in FIXED,
-            follows=node is not None and isinstance(node.layer, layers.AveragePooling2D),
+            self._wanted.bits(source),
+            passes=self._passes(tensor, node),
+            left_float=self._is_float(node),
+            fixed=node is None or given is not None or len(self._points.sharing.get(tensor, ())) > 1,
+            follows=averages(node),
             name=f"{name}_int8",
         )
+        self._names[tensor] = point.name
         y = point(x)
-        point.set_range(*FIXED.get(function, (-1.0, 1.0)))
+        if given is not None:
+            point.set_range(*given)
         return y
 
-    def call(node: Node, tensors: list[Any]) -> Any:
-        y = _layer(node, tensors, wanted, is_float(node), made)
-        number = sum(1 for one in graph.nodes[: graph.nodes.index(node)] if one.layer is node.layer)
-        name = f"{node.layer.name}_call{number}" if number else node.layer.name
-        return behind(y, node.output, node, name) if len(node.outputs) == 1 and _held(graph, node) else y
+    def _is_float(self, node: Node | None) -> bool:
+        return node is not None and self._points.first(node).layer.name in self._wanted.float_layers
 
-    def enter(x: Any, tensor: int) -> Any:
-        return behind(x, tensor, None, x.name)
+    def _passes(self, tensor: int, node: Node | None) -> bool:
+        """Nobody reads or writes it as int8."""
+        readers = self._graph.consumers(tensor)
+        return (node is None or self._is_float(node)) and all(map(self._is_float, readers))
 
-    return rebuilt(model, call, enter=enter)
+    def _layer(self, node: Node, tensors: list[Any]) -> Any:
+        """The output of the node's layer, or of what takes its place; one that is called again is the same one."""
+        layer = node.layer
+        if id(layer) in self._made:
+            return node.apply(self._made[id(layer)], tensors)
+        new = self._made[id(layer)] = self._exchanged(layer, self._is_float(node))
+        y = node.apply(new, tensors)
+        move_weights(layer, new)
+        if isinstance(layer, layers.BatchNormalization) and self._wanted.batch_norm == "frozen":
+            new.trainable = False
+        return y
 
-
-def _layer(node: Node, tensors: list[Any], wanted: _Wanted, is_float: bool, made: dict[int, Any]) -> Any:
-    """The output of the node's layer, or of the one that takes its place; one that is called again is the same one."""
-    layer = node.layer
-    if id(layer) in made:
-        return node.apply(made[id(layer)], tensors)
-    norm = isinstance(layer, layers.BatchNormalization)
-    if is_float or not (norm or type(layer) in QUANTIZED):
-        new = clone(layer)
-    elif norm:
-        new = QuantizedBatchNormalization.from_config(layer.get_config())
-    else:
-        new = QUANTIZED[type(layer)].from_config({**layer.get_config(), "weight_bits": wanted.bits(layer.name)})
-    made[id(layer)] = new
-    y = node.apply(new, tensors)
-    move_weights(layer, new)
-    if norm and wanted.batch_norm == "frozen":
-        new.trainable = False
-    return y
+    def _exchanged(self, layer: Any, is_float: bool) -> Any:
+        if not is_float and isinstance(layer, layers.BatchNormalization):
+            return QuantizedBatchNormalization.from_config(layer.get_config())
+        if is_float or type(layer) not in QUANTIZED:
+            return clone(layer)
+        bits = self._wanted.bits(layer.name)
+        return QUANTIZED[type(layer)].from_config({**layer.get_config(), "weight_bits": bits})
 
 
-def _observe(model: Any, calibration: Calibration) -> None:
+def _observe(model: Any, sharing: Iterable[frozenset[str]], calibration: Calibration) -> None:
     """Sets every range that is not prescribed to that of the calibration samples (`exporting.calibration`)."""
-    ranges: Mapping[str, tuple[float, float]] = observe_taps(freeze(model, softmax=False), calibration)
+    ranges = observe_taps(freeze(model, softmax=False), calibration)
+    for group in sharing:
+        low, high = (end(ranges[name][place] for name in group) for place, end in enumerate((min, max)))
+        ranges.update(dict.fromkeys(group, (low, high)))
     for layer in model.layers:
-        if layer.name in ranges and not (layer.fixed and layer.get_range() in FIXED.values()):
+        if layer.name in ranges and not (layer.fixed and layer.get_range() in PRESCRIBED.values()):
             layer.set_range(*ranges[layer.name])
