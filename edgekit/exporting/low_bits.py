@@ -25,8 +25,8 @@ def with_low_bits(content: bytes, layers: Mapping[str, int], *, packed: bool = F
     """The same int8 file with the weights of some operators on 2^bits - 1 levels.
 
     `layers`: the name of the tensor that an operator writes -> bits, 2 to 8; an operator without an int8 kernel is
-    passed over. `packed` stores weights of at most 4 bits as INT4: half the bytes, and slower. Raises BadInput where no
-    tensor has the name.
+    passed over, and a kernel that has so few levels already keeps them. `packed` stores weights of at most 4 bits as
+    INT4: half the bytes, and slower. Raises BadInput where no tensor has the name.
     """
     model = parse(content)
     graph = model.subgraphs[0]
@@ -57,8 +57,9 @@ def _lower(model: Any, operator: Any, levels: int, packed: bool) -> None:
     tensors = model.subgraphs[0].tensors
     kernel = _own(model, operator, 1)
     codes = np.frombuffer(model.buffers[kernel.buffer].data.tobytes(), np.int8)
-    few = np.rint(codes * (levels / EIGHT)).astype(np.int8)
-    kernel.quantization.scale = (kernel.quantization.scale * np.float32(EIGHT / levels)).astype(np.float32)
+    top = EIGHT if np.abs(codes).max() > levels else levels  # a kernel that is on its grid already stays as it is
+    few = np.rint(codes * (levels / top)).astype(np.int8)
+    kernel.quantization.scale = (kernel.quantization.scale * np.float32(top / levels)).astype(np.float32)
     kernel.type = INT4 if packed else INT8
     _store(model, kernel, pack_int4(few) if packed else few.view(np.uint8))
     if len(operator.inputs) < 3 or operator.inputs[2] < 0:

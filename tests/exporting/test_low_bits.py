@@ -94,7 +94,9 @@ def test_the_kernels_are_the_models_exactly_and_so_are_the_answers(model: keras.
 @pytest.mark.parametrize("resolver", OWN_KERNELS)
 def test_packed_two_to_a_byte_the_answers_are_the_same(int8: bytes, resolver: OpResolverType) -> None:
     wanted = {one.name: 4 for one in kernels(int8)}
-    low, packed = with_low_bits(int8, wanted), with_low_bits(int8, wanted, packed=True)
+    low = with_low_bits(int8, wanted)
+    packed = with_low_bits(low, wanted, packed=True)
+    assert with_low_bits(low, wanted) == low and with_low_bits(int8, wanted, packed=True) == packed
     np.testing.assert_array_equal(answers(low, resolver), answers(packed, resolver))
     step = np.diff(np.unique(answers(low))).min()
     np.testing.assert_allclose(answers(low), answers(packed), atol=1.01 * step)  # XNNPACK takes not all of the second
