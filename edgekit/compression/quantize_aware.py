@@ -135,14 +135,15 @@ def _standalone(model: Any, float_layers: Collection[str]) -> Any:
 
 def _factors(graph: Graph, node: Node) -> tuple[np.ndarray, np.ndarray] | None:
     """float32 (scale [C], offset [C]) of a layer that is to be exchanged."""
-    layer, channels = node.layer, graph.shapes[node.output][-1]
+    layer, channels = node.layer, graph.shapes[node.output][-1] or 1
     if isinstance(layer, layers.BatchNormalization) and not Points(graph).fused(node):
         return _norm_factors(layer)
     if not isinstance(layer, layers.Rescaling):
         return None
     scale, offset = np.asarray(layer.scale, np.float32), np.asarray(layer.offset, np.float32)
     single = scale.size == offset.size == 1 and (np.all(scale == 1) or np.all(offset == 0))
-    return None if single else (np.broadcast_to(scale, channels).copy(), np.broadcast_to(offset, channels).copy())
+    whole = np.ones(channels, np.float32)
+    return None if single else (whole * scale, whole * offset)
 
 
 def _norm_factors(layer: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -126,7 +126,7 @@ class FakeQuantize(layers.Layer):  # type: ignore[misc, name-defined]
     def call(self, x: Any, training: bool | None = None) -> Any:
         taps = _taps.get()
         if self.follows and self._followed is not None:
-            return x if taps is not None else self._followed().rounded(x)
+            return x if taps is not None else self._followed().averaged(x)
         if taps is not None:
             taps.append(Tap(self.name, self.source, x, *self.get_range(), self.weight_bits, self.left_float))
             return x
@@ -139,6 +139,17 @@ class FakeQuantize(layers.Layer):  # type: ignore[misc, name-defined]
         import tensorflow as tf
 
         return tf.quantization.fake_quant_with_min_max_vars(x, self.low.value, self.high.value, num_bits=8)
+
+    def averaged(self, x: Any) -> Any:
+        """Means of values of this grid, rounded to it as TFLite does: half away from code 0, not from the value 0.
+
+        Of 4 values every fourth mean is such a half, so they are first freed from the error of float32.
+        """
+        ops, step = keras.ops, self.step()
+        zero_point = ops.round(-self.low / step) - 128
+        codes = ops.round(x / step * 1024) / 1024 + zero_point
+        rounded = ops.sign(codes) * ops.floor(ops.abs(codes) + 0.5) - zero_point
+        return x + ops.stop_gradient(rounded * step - x)
 
     def step(self) -> Any:
         """The distance between two codes, a tensor."""
@@ -216,9 +227,11 @@ class _Quantized:
         return keras.ops.reshape(step, (-1,)) * keras.ops.stop_gradient(self._input_steps[0]())
 
     def rounded_kernel(self) -> Any:
-        """The kernel as the file will have it."""
+        """The kernel as the file will have it. The quantizer of 8 bits finds that grid by itself, and other grids
+        within its own only where the weights are on them."""
         kernel = self.kernel  # type: ignore[attr-defined]
-        return kernel if _taps.get() is not None else on_grid(kernel, self.weight_bits, self.AXES)
+        left = _taps.get() is not None and self.weight_bits == 8
+        return kernel if left else on_grid(kernel, self.weight_bits, self.AXES)
 
     def with_bias(self, outputs: Any) -> Any:
         """The outputs, the rounded bias added."""
@@ -302,7 +315,7 @@ class QuantizedBatchNormalization(layers.BatchNormalization):  # type: ignore[mi
 
 
 # Which layer takes whose place. Their own activations are `linear`: lowering makes a layer of every activation.
-QUANTIZED = {
+QUANTIZED: dict[Any, Any] = {
     layers.Conv2D: QuantizedConv2D,
     layers.DepthwiseConv2D: QuantizedDepthwiseConv2D,
     layers.Dense: QuantizedDense,
