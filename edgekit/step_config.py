@@ -29,6 +29,15 @@ Names = Annotated[
     Field(description="layers that stay in float, by name or pattern (Python's fnmatch: block_1*, *logits)"),
 ]
 
+EightBits = Annotated[
+    tuple[Annotated[str, Field(min_length=1)], ...] | None,
+    BeforeValidator(lambda given: tuple(given) if isinstance(given, list) else given),
+    Field(
+        description="layers whose weights have 8 bits where those of the others have 4, by name or pattern; None: the "
+        "first, the last and the depthwise ones"
+    ),
+]
+
 
 class _Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -61,8 +70,9 @@ class LearnRounding(_Config):
     the nearest (AdaRound: Nagel et al. 2020, arXiv:2004.10568). Needs no labels and no training."""
 
     weight_bits: WeightBits = 8
-    iterations: Annotated[int, Field(ge=1, le=1_000_000)] = Field(default=1000, description="steps for each layer")
+    iterations: Annotated[int, Field(ge=1, le=1_000_000)] = Field(default=300, description="steps for each layer")
     exclude: Names = ()
+    eight_bits: EightBits = None
     bias_correction: bool = Field(
         default=True, description="biases make up for what is left of the error's mean, channel by channel"
     )
@@ -84,6 +94,7 @@ class QuantizeAware(_Config):
         description="frozen: normalized as in inference, scale and shift learn; live: by the statistics of the batch",
     )
     exclude: Names = ()
+    eight_bits: EightBits = None
     distil: bool = Field(
         default=True,
         description="learn the float model's outputs, which needs no labels; false: learn the labels",

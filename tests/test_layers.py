@@ -14,6 +14,7 @@ PACKAGE = Path(edgekit.__file__).parent
 # Room -> level. A module may import rooms of lower levels, and its own.
 LEVELS = {
     "errors": 0.0, "progress": 0.0, "train_config": 0.0, "step_config": 0.0, "quantize_config": 0.0,
+    "recipe_names": 0.2, "yaml_lines": 0.2,
     "preprocess": 0.1, "artifact": 0.2, "recipe": 0.3, "schemas": 0.4,
     "measurement.protocol": 0.0, "measurement.agent": 0.0,
     "runtime": 1, "data": 1, "models": 1.1,
@@ -21,7 +22,7 @@ LEVELS = {
     "exporting": 3,
     "compression": 4,
     "measurement": 5, "report": 5,
-    "subject": 6.0, "run": 6.0, "results": 6.1, "pipeline": 6.2,
+    "subject": 6.0, "run": 6.0, "results": 6.1, "lineage": 6.1, "pipeline": 6.2,
     "cli": 7,
 }  # fmt: skip
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "_shipped" not in path.parts)

@@ -28,7 +28,7 @@ from edgekit.compression.positions import draw, inputs_at, product
 from edgekit.compression.quantize_aware import prepare
 from edgekit.compression.rounding import TINY, Problem, best_scale, learn, nearest
 from edgekit.compression.step import Note, Stepped
-from edgekit.compression.stream import WEIGHTED, Pair, together
+from edgekit.compression.stream import Pair, together
 from edgekit.errors import EdgekitWarning
 from edgekit.exporting.calibration import Calibration
 from edgekit.models.fake_quant import levels
@@ -42,7 +42,7 @@ def learn_rounding(
     calibration: Calibration,
     *,
     weight_bits: int = 4,
-    iterations: int = 1000,
+    iterations: int = 300,
     eight_bits: Collection[str] | None = None,
     exclude: Collection[str] = (),
     bias_correction: bool = True,
@@ -52,17 +52,15 @@ def learn_rounding(
 ) -> Stepped:
     """The fake-quantized model of a functional or sequential one (`quantize_aware.prepare`) with learned weights.
 
-    `iterations` are steps for each layer. `exclude`: names or patterns of layers that stay float; `eight_bits`: of
-    those whose weights have 8 bits where the others have 4, None: the first and the last one. With `bias_correction`
+    `iterations` are steps for each layer. `exclude` and `eight_bits` are those of `prepare`. With `bias_correction`
     what is left of each channel's mean error goes into its bias. Every kernel ends on its grid of max|w| / levels. The
     same seed and machine give the same weights. With a folder `state` a killed call continues behind its last layer.
     Raises what `prepare` raises.
     """
     reference = with_biases(fold(lower(model).model).model)
-    stay = _ends(reference) if eight_bits is None and weight_bits < 8 else tuple(eight_bits or ())
-    prepared = prepare(reference, calibration, weight_bits=weight_bits, eight_bits=stay, exclude=exclude)
+    prepared = prepare(reference, calibration, weight_bits=weight_bits, eight_bits=eight_bits, exclude=exclude)
     options = {"iterations": iterations, "bias_correction": bias_correction, "weight_bits": weight_bits, "seed": seed,
-               "eight_bits": sorted(stay), "exclude": sorted(exclude)}  # fmt: skip
+               "eight_bits": eight_bits and sorted(eight_bits), "exclude": sorted(exclude)}  # fmt: skip
     kept = _Kept(state, "" if state is None else _fingerprint(reference, calibration, options))
     work = _Rounding(iterations, bias_correction, weight_bits, seed, progress, _rounded(prepared.model), kept)
     streamed = together(reference, prepared.model, calibration, work.visit)
@@ -70,12 +68,6 @@ def learn_rounding(
     figures = {**prepared.figures, "weight_bits": weight_bits, "iterations": iterations, **streamed.to_json(),
                "errors": work.figures}  # fmt: skip
     return Stepped(prepared.model, tuple(work.done), (*prepared.skipped, *left), figures)
-
-
-def _ends(model: Any) -> tuple[str, ...]:
-    """The first and the last layer with weights: where 4 bits cost most, and the first has few."""
-    names = [node.layer.name for node in graph_of(model).nodes if isinstance(node.layer, WEIGHTED)]
-    return (names[0], names[-1]) if names else ()
 
 
 def _rounded(model: Any) -> tuple[str, ...]:

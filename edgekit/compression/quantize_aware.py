@@ -37,15 +37,16 @@ def prepare(
     calibration: Calibration,
     *,
     weight_bits: int = 8,
-    eight_bits: Collection[str] = (),
+    eight_bits: Collection[str] | None = None,
     exclude: Collection[str] = (),
     batch_norm: Literal["frozen", "live"] = "frozen",
 ) -> Stepped:
     """The fake-quantized model of a functional or sequential one, its ranges those of the calibration samples.
 
     Without training it answers as the int8 file of the model does. `exclude`: names, or patterns of names, of layers
-    that stay float; `eight_bits`: of those whose weights have 8 bits where the others have 4. With `batch_norm` frozen
-    the normalizations keep their statistics, scale and shift; one that follows no convolution always does. The model is
+    that stay float; `eight_bits`: of those whose weights have 8 bits where the others have 4; None: the first and the
+    last one, and the depthwise ones, whose 4 bits would cost the most and save the least. With `batch_norm` frozen the
+    normalizations keep their statistics, scale and shift; one that follows no convolution always does. The model is
     lowered first (`lower`), its layers keep their names. Raises BadInput: no graph of layers; fake-quantized already; a
     layer with weights of a kind that cannot be rounded, unless it is excluded; a pattern that fits no layer.
     """
@@ -56,7 +57,7 @@ def prepare(
     float_layers = {Points(graph).first(node).layer.name for node in _matching(graph, exclude)}
     _check_kinds(graph, float_layers)
     plain = _standalone(lowered.model, float_layers)
-    stay = {node.layer.name for node in _matching(graph, eight_bits)}
+    stay = _best_in_8(plain) if eight_bits is None else {node.layer.name for node in _matching(graph, eight_bits)}
     placing = _Placing(plain, _Wanted(float_layers, weight_bits, stay, batch_norm))
     placed = placing.model
     _observe(placed, placing.sharing, calibration)
@@ -93,6 +94,12 @@ def _matching(graph: Graph, patterns: Collection[str]) -> list[Node]:
         if not fnmatch.filter(names, pattern):
             raise unknown("layer", pattern, names)
     return [node for node in graph.nodes if any(fnmatch.fnmatch(node.layer.name, one) for one in patterns)]
+
+
+def _best_in_8(model: Any) -> set[str]:
+    weighted = [node.layer for node in graph_of(model).nodes if type(node.layer) in QUANTIZED]
+    depthwise = {layer.name for layer in weighted if isinstance(layer, layers.DepthwiseConv2D)}
+    return depthwise | {layer.name for layer in (*weighted[:1], *weighted[-1:])}
 
 
 def _check_kinds(graph: Graph, float_layers: Collection[str]) -> None:

@@ -51,6 +51,7 @@ def _learn_rounding(model: Any, config: LearnRounding, context: StepContext) -> 
         weight_bits=config.weight_bits,
         iterations=config.iterations,
         exclude=config.exclude,
+        eight_bits=config.eight_bits,
         bias_correction=config.bias_correction,
         seed=context.seed,
         progress=context.progress,

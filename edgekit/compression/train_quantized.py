@@ -58,6 +58,7 @@ def quantize_aware(
     *,
     weight_bits: Literal[8, 4] = 8,
     exclude: Collection[str] = (),
+    eight_bits: Collection[str] | None = None,
     batch_norm: Literal["frozen", "live"] = "frozen",
     quantize: Quantize | None = None,
 ) -> Stepped:
@@ -66,10 +67,13 @@ def quantize_aware(
     `data` calibrates the ranges: a data set's calibration images, or an array [n, ...] for each input, as the model
     takes it. Compile and fit `Stepped.model` as the model that was given, with a tenth of its learning rate or less;
     `export(..., variants=("int8",))` makes the file that answers like it. Its outputs are those of the model. Layers
-    named by `exclude`, or by a pattern there, stay float. Raises as `compression.quantize_aware.prepare` does.
+    named by `exclude`, or by a pattern there, stay float; `eight_bits` are those of 8 bits where the others have 4.
+    Raises as `compression.quantize_aware.prepare` does.
     """
     calibration = replace(_calibration(data), quantize=quantize or Quantize())
-    return prepare(model, calibration, weight_bits=weight_bits, exclude=exclude, batch_norm=batch_norm)
+    return prepare(
+        model, calibration, weight_bits=weight_bits, exclude=exclude, eight_bits=eight_bits, batch_norm=batch_norm
+    )
 
 
 def train_quantized(model: Any, config: QuantizeAware, context: StepContext) -> Stepped:
@@ -83,6 +87,7 @@ def train_quantized(model: Any, config: QuantizeAware, context: StepContext) -> 
         context.calibration(),
         weight_bits=config.weight_bits,
         exclude=config.exclude,
+        eight_bits=config.eight_bits,
         batch_norm=config.batch_norm,
     )
     figures = {**prepared.figures, "training": None}
