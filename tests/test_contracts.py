@@ -76,7 +76,7 @@ def test_verification_limits() -> None:
         for name in cells.split(", ")
         for share in re.findall(r">= (\d+) %", what)
     }
-    assert asked == {"float16": 0.99, "dynamic": 0.99, "int8": 0.95, "int16x8": 0.95}
+    assert asked == {"float16": 0.99, "dynamic": 0.99, "int8": 0.95, "int16x8": 0.95, "mixed": 0.95}
     assert asked == {name: getattr(limits, f"{name}_agreement") for name in asked}
     assert "up to 500" in text and limits.images == 500
 

@@ -8,6 +8,7 @@ import pytest
 
 from edgekit.cli import main
 from edgekit.recipe_names import shipped_recipes
+from edgekit.step_config import STEPS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -29,9 +30,10 @@ def test_the_table_of_measured_claims(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sys.modules.pop("readme")
 
 
-def test_every_recipe_is_decoded() -> None:
-    decoded = re.findall(r"^\| `([\w-]+)` \|", (ROOT / "recipes" / "README.md").read_text("utf-8"), re.MULTILINE)
-    assert set(decoded) == set(shipped_recipes())
+def test_every_recipe_and_every_step_is_decoded() -> None:
+    recipes, _, steps = (ROOT / "recipes" / "README.md").read_text("utf-8").partition("## Steps")
+    decoded = [set(re.findall(r"^\| `([\w-]+)` \|", text, re.MULTILINE)) for text in (recipes, steps)]
+    assert decoded == [set(shipped_recipes()), set(STEPS)]
 
 
 def test_the_first_two_commands_are_targets_of_the_makefile() -> None:
