@@ -106,7 +106,7 @@ def mixed(network: Network, folder: Path) -> dict[str, Any]:
 
 
 def learned(network: Network, folder: Path, bits: int, epochs: int) -> dict[str, Any]:
-    """Quantization-aware training towards the outputs of the float model, without labels, its hard-swishes rewritten."""
+    """Quantization-aware training towards the float model, without labels, its hard-swishes rewritten."""
     from edgekit.compression.rewrite import rewrite
     from edgekit.compression.train_quantized import StepContext, train_quantized
 
