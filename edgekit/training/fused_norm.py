@@ -14,6 +14,10 @@ from typing import Any
 
 import keras
 
+from edgekit.models.fake_quant import QuantizedBatchNormalization
+
+KINDS = (keras.layers.BatchNormalization, QuantizedBatchNormalization)  # alike by the statistics of the batch
+
 
 @contextmanager
 def fused_norm(model: keras.Model) -> Iterator[None]:
@@ -34,7 +38,7 @@ def _on_tensorflow() -> bool:
 
 def _fits(layer: Any) -> bool:
     """Plain batch normalization over the last axis of images."""
-    if type(layer) is not keras.layers.BatchNormalization or not layer.built:
+    if type(layer) not in KINDS or not layer.built:
         return False
     plain = layer.scale and layer.center and not layer.synchronized and not getattr(layer, "renorm", False)
     return plain and layer.input_spec.ndim == 4 and layer.axis in (-1, 3)

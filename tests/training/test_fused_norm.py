@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from edgekit.models.fake_quant import FakeQuantize, QuantizedBatchNormalization, QuantizedConv2D
 from edgekit.training.fused_norm import fused_norm
 from tests.training import small
 
@@ -58,3 +59,21 @@ def test_inference_uses_the_moving_statistics() -> None:
     want = model(IMAGES, training=False)
     with fused_norm(model):
         np.testing.assert_array_equal(model(IMAGES, training=False), want)
+
+
+def test_the_normalization_of_a_fake_quantized_model_is_fused_too_and_rounds_its_bias_only_in_inference() -> None:
+    def network() -> keras.Model:
+        keras.utils.set_random_seed(0)
+        image = keras.Input((8, 8, 3))
+        x = QuantizedConv2D(4, 3)(FakeQuantize("image")(image))
+        return keras.Model(image, QuantizedBatchNormalization(name="norm")(x))
+
+    plain, fused = network(), network()
+    want = step(plain)
+    with fused_norm(fused):
+        got = step(fused)
+        inside = np.asarray(fused(IMAGES))
+    np.testing.assert_allclose(got[0], want[0], atol=1e-5)
+    for a, b in zip(got[2], want[2], strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(inside, np.asarray(plain(IMAGES)), atol=1e-4)
