@@ -11,7 +11,7 @@ from pathlib import Path
 
 import readme
 
-BENCHMARKS = ("startup", "conversion", "evaluation", "default_job")
+BENCHMARKS = ("startup", "conversion", "evaluation", "default_job", "recipes")
 
 
 def main() -> int:
