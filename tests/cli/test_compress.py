@@ -42,7 +42,7 @@ def refused(arguments: list[str], out: Path, capsys: pytest.CaptureFixture[str])
         (["--model", "mobilnet"], 3, "Unknown model 'mobilnet'. Did you mean 'mobilenet"),
         (["--data", "cifr10"], 3, "cifar10"),
         (["--recipe", "mobilenet-int"], 3, "Did you mean 'mobilenet-int8'?"),
-        (["--variants", "int9"], 3, "variants: Input should be 'float32', 'float16'"),
+        (["--variants", "int9"], 3, "variants.0: Input should be 'float32', 'float16'"),
         (["--io", "int16"], 3, "io: Input should be 'float32', 'uint8' or 'int8'"),
         (["--set", "train.epochz=3"], 3, "Nearest: 'epochs'"),
         (["--set", "train.epochs"], 2, "is not FIELD=VALUE"),

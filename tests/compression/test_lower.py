@@ -23,8 +23,10 @@ def images(shape: tuple[int, ...] = (SIDE, SIDE, 3), n: int = 2) -> np.ndarray:
 
 
 def assert_equal(model: keras.Model, flat: keras.Model, given: np.ndarray) -> None:
+    """Within 1e-5, or within what the last bit of the input changes, where a network of random weights makes more."""
     before, after = np.asarray(model(given)), np.asarray(flat(given))
-    assert np.abs(before - after).max() <= 1e-5 * max(1.0, np.abs(before).max())
+    last_bit = np.abs(before - np.asarray(model(given * np.float32(1 + 1e-7)))).max()
+    assert np.abs(before - after).max() <= max(1e-5 * max(1.0, np.abs(before).max()), 2 * last_bit)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +52,13 @@ def test_networks_of_the_zoo_become_flat_and_plain(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["MobileNetV3Small", "EfficientNetB0", "EfficientNetV2B0"])
 def test_networks_of_keras_applications_with_their_preprocessing(name: str) -> None:
-    model = randomized(getattr(keras.applications, name)(weights=None, input_shape=(SIDE, SIDE, 3), classes=5))
+    keras.utils.set_random_seed(0)
+    network = getattr(keras.applications, name)
+    model = network(weights=None, input_shape=(SIDE, SIDE, 3), classes=5, classifier_activation=None)
+    for layer in model.layers:  # the statistics of the images: signals neither grow nor fade from block to block
+        if isinstance(layer, layers.BatchNormalization):
+            layer.momentum = 0.0
+    model((images(n=32) + 1) * 127.5, training=True)
     found = lower(model)
     assert_equal(model, found.model, (images() + 1) * 127.5)
     assert {type(layer).__name__ for layer in found.model.layers} <= PLAIN
