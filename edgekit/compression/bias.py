@@ -18,9 +18,7 @@ from edgekit.compression.lower import lower
 from edgekit.compression.step import Note, Stepped
 from edgekit.compression.stream import Pair, together
 from edgekit.exporting.calibration import Calibration
-from edgekit.models.fake_quant import QUANTIZED
-
-ROUNDED: tuple[Any, ...] = tuple(QUANTIZED.values())
+from edgekit.models.fake_quant import ROUNDED
 
 
 def correct_bias(fake_quant_model: Any, float_model: Any, calibration: Calibration) -> Stepped:

@@ -9,7 +9,7 @@ from typing import Any
 
 from edgekit.artifact import Io
 from edgekit.compression.journal import Journal
-from edgekit.compression.judge import Score, judge_of
+from edgekit.compression.judge import FILE_SAMPLES, FILE_WORK, Score, judge_of
 from edgekit.compression.sensitivity import measured_by
 from edgekit.data.calibration import choose
 from edgekit.data.dataset import Dataset
@@ -18,9 +18,6 @@ from edgekit.exporting.convert import quantized
 from edgekit.exporting.export import Exporter
 from edgekit.exporting.samples import Images
 from edgekit.progress import Progress, Reporter, silent
-
-WORK = 3e9  # activations computed for a draw: about two seconds
-MOST = 5000  # held-out samples
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,7 @@ def spread(
             f"There are {len(dataset.train):,} images to draw {count:,} calibration images from: all draws are alike.",
             "Give more images, or draw fewer.",
         )
-    judge = judge_of(exporter, io, MOST, work=WORK)
+    judge = judge_of(exporter, io, FILE_SAMPLES, work=FILE_WORK)
     journal = Journal(state, measured_by(exporter.calibrated(io), judge))
     scores = []
     for seed in range(draws):

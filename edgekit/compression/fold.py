@@ -13,8 +13,9 @@ from keras import layers
 
 from edgekit.compression.graph import Graph, Node, clone, graph_of, rebuilt
 from edgekit.compression.step import Note, Stepped
+from edgekit.models.fake_quant import QUANTIZED
 
-WEIGHTED = (layers.Conv2D, layers.DepthwiseConv2D, layers.Dense)
+WEIGHTED: tuple[Any, ...] = tuple(QUANTIZED)
 
 
 def fold(model: Any) -> Stepped:
@@ -74,14 +75,19 @@ def _blocked(graph: Graph, norm: Node) -> str | None:
     return None
 
 
-def _weights(layer: Any, norm: Any) -> list[np.ndarray]:
-    """[kernel, bias] of the two as one; float32, computed in float64."""
-    kernel, *bias = (np.asarray(value, np.float64) for value in layer.get_weights())
+def norm_factors(norm: Any) -> tuple[np.ndarray, np.ndarray]:
+    """float64 (factor, shift), each [channels]: a batch normalization is x * factor + shift with its statistics."""
     mean, variance = (np.asarray(value, np.float64) for value in (norm.moving_mean, norm.moving_variance))
     factor = 1 / np.sqrt(variance + norm.epsilon)
     if norm.scale:
         factor *= np.asarray(norm.gamma, np.float64)
-    shift = (bias[0] if bias else 0) - mean
-    folded = shift * factor + (np.asarray(norm.beta, np.float64) if norm.center else 0)
+    return factor, (np.asarray(norm.beta, np.float64) if norm.center else 0) - mean * factor
+
+
+def _weights(layer: Any, norm: Any) -> list[np.ndarray]:
+    """[kernel, bias] of the two as one; float32, computed in float64."""
+    kernel, *bias = (np.asarray(value, np.float64) for value in layer.get_weights())
+    factor, shift = norm_factors(norm)
+    folded = shift + (bias[0] * factor if bias else 0)
     scaled = (kernel_2d(layer, kernel) * factor).reshape(kernel.shape)
     return [scaled.astype(np.float32), folded.astype(np.float32)]

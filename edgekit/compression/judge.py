@@ -15,6 +15,8 @@ from edgekit.exporting.export import Exporter
 from edgekit.runtime.flatbuffer import activations, parse
 from edgekit.runtime.ranges import Inputs
 
+FILE_WORK = 3e9  # activations computed for a whole file that is tried: about two seconds
+FILE_SAMPLES = 5000  # held-out ones that such a file is measured on, at most
 FEWEST = 100  # samples, however much work one is
 LARGEST_BATCH = 64
 BATCH_VALUES = 4_000_000  # activations of a batch: more do not fit the caches, and batching then only costs

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.artifact import write_bytes
-from edgekit.compression.bias import ROUNDED, with_biases
+from edgekit.compression.bias import with_biases
 from edgekit.compression.fold import fold, kernel_2d
 from edgekit.compression.graph import graph_of
 from edgekit.compression.lower import lower
@@ -31,7 +31,7 @@ from edgekit.compression.step import Note, Stepped
 from edgekit.compression.stream import Pair, together
 from edgekit.errors import EdgekitWarning
 from edgekit.exporting.calibration import Calibration
-from edgekit.models.fake_quant import levels
+from edgekit.models.fake_quant import ROUNDED, levels
 from edgekit.progress import Progress, Reporter, silent
 
 STAGE = "rounding"

@@ -10,16 +10,13 @@ from typing import Any
 
 from edgekit.artifact import Io
 from edgekit.compression.journal import Journal
-from edgekit.compression.judge import Judge, Score, judge_of
+from edgekit.compression.judge import FILE_SAMPLES, FILE_WORK, Judge, Score, judge_of
 from edgekit.compression.sensitivity import LayerCost, measured_by, sensitivity
 from edgekit.exporting.convert import quantized
 from edgekit.exporting.export import Exported, Exporter
 from edgekit.progress import Progress, Reporter, silent
 from edgekit.recipe import Recipe
 from edgekit.runtime.flatbuffer import without_metadata
-
-WORK = 3e9  # activations computed for a file that is tried: about two seconds
-MOST = 5000  # held-out samples
 
 Left = tuple[LayerCost, ...]  # the operators that stay float, the noisiest first
 
@@ -66,7 +63,7 @@ def mix(
     what the model takes. With a folder `state` a call that was interrupted continues.
     """
     layers = sensitivity(exporter, io=io, state=state, progress=progress)
-    judge = judge_of(exporter, io, MOST, work=WORK, against=against)
+    judge = judge_of(exporter, io, FILE_SAMPLES, work=FILE_WORK, against=against)
     search = _Search(exporter, io, judge, max_drop_points, state, progress)
     left = search.fewest(layers.layers)
     exported = exporter.write_mixed(folder, [one.tensor for one in left], io, recipe)

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from keras import layers
 
+from edgekit.compression.fold import norm_factors
 from edgekit.compression.graph import Graph, Node, clone, graph_of, rebuilt
 from edgekit.compression.lower import lower
 from edgekit.compression.points import PRESCRIBED, Points, averages, prescribed
@@ -25,6 +26,7 @@ from edgekit.exporting.convert import observe_taps
 from edgekit.exporting.freeze import freeze
 from edgekit.models.fake_quant import (
     QUANTIZED,
+    ROUNDED,
     FakeQuantize,
     QuantizedBatchNormalization,
     is_fake_quantized,
@@ -62,7 +64,7 @@ def prepare(
     placed = placing.model
     _observe(placed, placing.sharing, calibration)
     points = [layer for layer in placed.layers if isinstance(layer, FakeQuantize)]
-    rounded = [layer for layer in placed.layers if isinstance(layer, tuple(QUANTIZED.values()))]
+    rounded = [layer for layer in placed.layers if isinstance(layer, ROUNDED)]
     skipped = [Note(name, "excluded: it stays float") for name in sorted(float_layers)]
     return Stepped(
         placed,
@@ -144,20 +146,14 @@ def _factors(graph: Graph, node: Node) -> tuple[np.ndarray, np.ndarray] | None:
     """float32 (scale [C], offset [C]) of a layer that is to be exchanged."""
     layer, channels = node.layer, graph.shapes[node.output][-1] or 1
     if isinstance(layer, layers.BatchNormalization) and not Points(graph).fused(node):
-        return _norm_factors(layer)
+        factor, shift = norm_factors(layer)
+        return factor.astype(np.float32), shift.astype(np.float32)
     if not isinstance(layer, layers.Rescaling):
         return None
     scale, offset = np.asarray(layer.scale, np.float32), np.asarray(layer.offset, np.float32)
     single = scale.size == offset.size == 1 and (np.all(scale == 1) or np.all(offset == 0))
     whole = np.ones(channels, np.float32)
     return None if single else (whole * scale, whole * offset)
-
-
-def _norm_factors(layer: Any) -> tuple[np.ndarray, np.ndarray]:
-    mean, variance = np.asarray(layer.moving_mean), np.asarray(layer.moving_variance)
-    scale = (np.asarray(layer.gamma) if layer.scale else 1.0) / np.sqrt(variance + layer.epsilon)
-    offset = (np.asarray(layer.beta) if layer.center else 0.0) - mean * scale
-    return np.asarray(scale, np.float32), np.asarray(offset, np.float32)
 
 
 # ---- int8 -----------------------------------------------------------------------------------------------------------

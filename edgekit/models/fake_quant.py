@@ -320,3 +320,4 @@ QUANTIZED: dict[Any, Any] = {
     layers.DepthwiseConv2D: QuantizedDepthwiseConv2D,
     layers.Dense: QuantizedDense,
 }
+ROUNDED: tuple[Any, ...] = tuple(QUANTIZED.values())
