@@ -42,7 +42,7 @@ from edgekit.step_config import QuantizeAware
 from edgekit.train_config import Augment, Train
 
 NETWORKS = ("mobilenet_v3_small", "efficientnet_b0")
-METHODS = ("minmax", "percentile", "mse", "entropy")
+METHODS = ("quantile", "minmax", "percentile", "mse", "entropy")
 DRAWS = 10  # of 100 calibration images
 BUDGET = 0.3  # points of top-1 below float
 QAT_IMAGES = 1500  # of every class, for quantization-aware training
@@ -52,11 +52,11 @@ QAT = QuantizeAware(epochs=2)
 ITERATIONS = 300  # of learned rounding, a layer
 
 
-def calibration(data: Dataset, method: str = "minmax") -> Calibration:
+def calibration(data: Dataset, method: str = "quantile") -> Calibration:
     return replace(Images(data).calibration("float32"), quantize=Quantize.model_validate({"calibration": method}))
 
 
-def file(model: Any, data: Dataset, path: Path, variant: Any = "int8", method: str = "minmax") -> Artifact:
+def file(model: Any, data: Dataset, path: Path, variant: Any = "int8", method: str = "quantile") -> Artifact:
     """A model as it is, written to `path`."""
     used = None if variant == "float32" else calibration(data, method)
     write_bytes(path, convert(freeze(model), variant, calibration=used))
@@ -216,7 +216,7 @@ def photo_claims(found: dict[str, Any]) -> list[dict[str, Any]]:
     about = f"EfficientNet-Lite0, ImageNet weights, {n} photos"
     rounding = one["rounding, 4 bits"]
     return [
-        claim(f"{about}: int8 agrees with float", 100 * one["calibration"]["minmax"]["agreement"]["value"], "%",
+        claim(f"{about}: int8 agrees with float", 100 * one["calibration"]["quantile"]["agreement"]["value"], "%",
               least=98),
         beside_claim(about, "QAT at zero steps", one["qat at zero steps"]["int8"], -1),
         beside_claim(about, "4-bit weights to the nearest", one["plain, 4 bits"]["int8"], None),

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Method = Literal["minmax", "percentile", "mse", "entropy"]
+Method = Literal["quantile", "minmax", "percentile", "mse", "entropy"]
 
 
 class Quantize(BaseModel):
@@ -15,9 +15,15 @@ class Quantize(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     calibration: Method = Field(
-        default="minmax",
-        description="range of an activation over the calibration images: all of it (minmax), all but the rarest values "
-        "(percentile), or what loses least to 8 bits, as squared error (mse) or as information (entropy)",
+        default="quantile",
+        description="range of an activation over the calibration images: what most images stay within (quantile), all "
+        "of it (minmax), all but the rarest values (percentile), or what loses least to 8 bits, as squared error (mse) "
+        "or as information (entropy)",
+    )
+    quantile: Annotated[float, Field(gt=50, le=100)] = Field(
+        default=95,
+        description="of method quantile: in this share of the images an activation stays below the range's upper end, "
+        "and in as many above its lower end; 100 is minmax",
     )
     percentile: Annotated[float, Field(gt=50, le=100)] = Field(
         default=99.99,

@@ -10,8 +10,8 @@ import numpy as np
 
 from edgekit.errors import BadInput, EdgekitWarning
 from edgekit.quantize_config import Quantize
-from edgekit.runtime.clipping import clipped
-from edgekit.runtime.ranges import Inputs, Observer, Ranges, clippable_tensors, normalization_tensors
+from edgekit.runtime.clipping import clipped, quantile
+from edgekit.runtime.ranges import Inputs, Observer, Ranges, clippable_tensors, normalization_tensors, widest
 
 FEW = 10  # samples: with fewer, the ranges are those of the samples and not of the data
 
@@ -40,15 +40,18 @@ def observed(content: bytes, calibration: Calibration, threads: int | None = Non
     from loky import cpu_count
 
     observer = Observer(content, threads or cpu_count())
-    ranges = dict(observer.over(telling(calibration.samples())))
+    each = observer.each(telling(calibration.samples()))
+    ranges = {index: widest(ends) for index, ends in each.items()}
     normalized = normalization_tensors(content)
-    if calibration.quantize.calibration != "minmax":
-        wanted = {index: ranges[index] for index in clippable_tensors(content, normalized)}
-        found = observer.histograms(calibration.samples(), wanted)
-        ranges.update({index: clipped(values, calibration.quantize) for index, values in found.items()})
+    wanted, clippable = calibration.quantize, clippable_tensors(content, normalized)
+    if wanted.calibration == "quantile":
+        ranges.update({index: quantile(each[index], wanted.quantile) for index in clippable})
+    elif wanted.calibration != "minmax":
+        found = observer.histograms(calibration.samples(), {index: ranges[index] for index in clippable})
+        ranges.update({index: clipped(values, wanted) for index, values in found.items()})
     if calibration.extremes:
-        widest = observer.over(calibration.extremes)
-        ranges.update({index: with_zero_on_a_code(*widest[index]) for index in normalized})
+        whole = observer.over(calibration.extremes)
+        ranges.update({index: with_zero_on_a_code(*whole[index]) for index in normalized})
     return ranges
 
 

@@ -1,4 +1,4 @@
-"""Which part of an activation's values its 256 codes should cover, from a histogram of them.
+"""Which part of an activation's values its 256 codes should cover: from its ends in each sample, or from a histogram.
 
 Codes are TFLite's: int8, asymmetric, zero exactly on a code. Zeros therefore cost nothing whatever the range, and only
 the percentile counts them. Every method gives a range within the observed one, that contains zero.
@@ -42,6 +42,18 @@ def clipped(histogram: Histogram, wanted: Quantize) -> Range:
     if wanted.calibration == "percentile":
         return percentile(histogram, wanted.percentile)
     return METHODS[wanted.calibration](histogram)
+
+
+def quantile(ends: np.ndarray, share: float) -> Range:
+    """The range whose upper end `share` percent of the samples stay below, and as many above its lower end.
+
+    `ends`: (min, max) of an activation in each of n samples, float32 [n, 2]. A sample counts once, however far it goes
+    and however many of its values do: what one odd image does to the range of a network with long tails is forgotten.
+    An activation that is zero in that share of the samples keeps its whole range.
+    """
+    low, high = np.quantile(ends[:, 0], 1 - share / 100), np.quantile(ends[:, 1], share / 100)
+    found = min(float(low), 0.0), max(float(high), 0.0)
+    return found if found[0] < found[1] else (min(float(ends.min()), 0.0), max(float(ends.max()), 0.0))
 
 
 def percentile(histogram: Histogram, share: float) -> Range:

@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.runtime.clipping import BINS, Histogram
+from edgekit.runtime.clipping import BINS, Histogram, Range
 from edgekit.runtime.flatbuffer import activations, is_constant, op_name, pack, parse
 from edgekit.runtime.interpreter import find_runtime
 from edgekit.runtime.quiet import captured_stderr
 
-Ranges = Mapping[int, tuple[float, float]]  # tensor index in the main graph -> (min, max)
+Ranges = Mapping[int, Range]  # tensor index in the main graph -> (min, max)
 Inputs = tuple[np.ndarray, ...]  # one array an input of the model, in order
 
 # Operators that act on each value alone: behind them, the range of the input decides the range of the output.
@@ -52,20 +52,22 @@ class Observer:
 
         Raises ValueError if there is no sample.
         """
-        low = np.full(len(self._indices), np.inf, np.float32)
-        high = -low
-        seen = False
+        return {index: widest(ends) for index, ends in self.each(samples).items()}
+
+    def each(self, samples: Iterable[Inputs]) -> Mapping[int, np.ndarray]:
+        """(min, max) of every float activation in each of n samples, float32 [n, 2].
+
+        Raises ValueError if there is no sample.
+        """
+        found = []
         for sample in samples:
-            seen = True
             self._run(sample)
-            for place, index in enumerate(self._indices):
-                view = self._interpreter.tensor(index)()
-                low[place] = min(low[place], view.min())
-                high[place] = max(high[place], view.max())
-                del view  # the interpreter refuses to run while a view of its memory is alive
-        if not seen:
+            views = (self._interpreter.tensor(index)() for index in self._indices)
+            found.append([(view.min(), view.max()) for view in views])
+        if not found:
             raise ValueError("no calibration samples")
-        return {i: (float(a), float(b)) for i, a, b in zip(self._indices, low, high, strict=True)}
+        ends = np.array(found, np.float32)
+        return {index: ends[:, place] for place, index in enumerate(self._indices)}
 
     def histograms(self, samples: Iterable[Inputs], ranges: Ranges) -> Mapping[int, Histogram]:
         """The values of the activations in `ranges` over `samples`; none for one that has a single value.
@@ -91,6 +93,11 @@ class Observer:
         for source, values in zip(self._sources, sample, strict=True):
             self._interpreter.set_tensor(source, values)
         self._interpreter.invoke()
+
+
+def widest(ends: np.ndarray) -> Range:
+    """The range of the ranges [n, 2]."""
+    return float(ends[:, 0].min()), float(ends[:, 1].max())
 
 
 def _some(values: np.ndarray, number: int) -> np.ndarray:

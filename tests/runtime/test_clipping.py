@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from edgekit.quantize_config import Quantize
-from edgekit.runtime.clipping import BINS, Histogram, clipped, least_divergence, least_squares, percentile
+from edgekit.runtime.clipping import BINS, Histogram, clipped, least_divergence, least_squares, percentile, quantile
 from edgekit.runtime.quantization import dequantize, quantize
 
 
@@ -35,6 +35,22 @@ def test_a_range_is_within_the_values_and_holds_zero(wanted: Quantize, values: n
     low, high = clipped(histogram(values), wanted)
     assert min(values.min(), 0) <= low <= 0 <= high <= max(values.max(), 0) and low < high
     assert wanted.calibration != "minmax" or (low, high) == (min(values.min(), 0), max(values.max(), 0))
+
+
+def test_a_quantile_counts_samples_however_far_they_go() -> None:
+    ends = np.stack([np.linspace(-2, -1, 101), np.linspace(1, 3, 101)], axis=1).astype(np.float32)
+    assert quantile(ends, 90) == pytest.approx((-1.9, 2.8))
+    assert quantile(ends, 100) == pytest.approx((-2, 3))
+    ends[-5:] *= (1, 1000)
+    assert quantile(ends, 90) == pytest.approx((-1.9, 2.8))
+
+
+def test_a_quantile_holds_zero_and_keeps_what_only_few_samples_have() -> None:
+    above = np.array([[0.5, 1.0], [0.6, 2.0], [0.7, 3.0]], np.float32)
+    assert quantile(above, 50.1) == pytest.approx((0, 2), abs=0.01)
+    rare = np.zeros((100, 2), np.float32)
+    rare[7] = -1, 4
+    assert quantile(rare, 95) == (-1, 4)
 
 
 def test_a_percentile_leaves_out_its_share_at_each_end() -> None:
