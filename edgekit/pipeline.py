@@ -15,6 +15,7 @@ from edgekit import __version__
 from edgekit.artifact import Artifact, Io, Variant, load_artifact, sha256_of, write_json, write_text
 from edgekit.data.arrays import ArrayData, load_arrays
 from edgekit.data.dataset import Dataset, load_data
+from edgekit.diagnosis import diagnose
 from edgekit.errors import CheckFailed, UsageError
 from edgekit.lineage import Lineage
 from edgekit.models.backend import require_exporting
@@ -136,6 +137,7 @@ class _Job:
         steps = self.lineage.take_steps()
         exported = {variant: self._export(variant) for variant in self.variants}
         files = {variant: self.run.file(made["file"]) for variant, made in exported.items()}
+        diagnosis = diagnose(self.lineage, exported)
         evaluated = {variant: self._evaluate(variant, path) for variant, path in files.items() if self._labelled}
         measured = self._bench(files)
         rows, choice = variant_rows(exported, evaluated, measured, self.recipe.budget, self.run.folder)
@@ -147,6 +149,7 @@ class _Job:
             "training": trained,
             "steps": steps,
             "mixed": exported.get("mixed", {}).get("mixed"),
+            "diagnosis": diagnosis,
             "variants": rows,
             "latency": measured,
             "failures": failures(rows, choice, exported),

@@ -1,4 +1,4 @@
-"""How activations get their ranges for full-integer quantization: the `quantize:` block of a recipe."""
+"""Full-integer quantization in a recipe: how activations get their ranges, and what is looked into."""
 
 from __future__ import annotations
 
@@ -29,4 +29,17 @@ class Quantize(BaseModel):
         default=99.99,
         description="of method percentile: this share of the values lies below the range's upper end, "
         "and as many above its lower end; 100 is minmax",
+    )
+
+
+class Diagnose(BaseModel):
+    """What is measured, besides the variants, of quantization by calibration: where and by what chance it loses."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sensitivity: bool = Field(
+        default=False, description="which layer costs how much agreement and signal to noise, each quantized alone"
+    )
+    draws: Annotated[int, Field(ge=0, le=100)] = Field(
+        default=0, description="the spread over so many draws of the calibration images; 0 measures none"
     )

@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from edgekit.artifact import Frozen, Io, Variant
 from edgekit.errors import BadInput, UsageError
 from edgekit.preprocess import Preparation, Preprocess
-from edgekit.quantize_config import Quantize
+from edgekit.quantize_config import Diagnose, Quantize
 from edgekit.recipe_names import default_recipe, find_recipe, is_path
 from edgekit.step_config import Step, check_order
 from edgekit.train_config import Train
@@ -104,6 +104,7 @@ class Recipe(Frozen):
     train: Train = Train()
     steps: tuple[Step, ...] = Field((), description="what is done to the model between training and export, in order")
     quantize: Quantize = Quantize()
+    diagnose: Diagnose = Diagnose()
     variants: Annotated[tuple[Variant, ...], Field(min_length=1)] = ("float32", "int8")
     io: Io = Field("float32", description="input and output of int8 files; the other variants always have float32")
     budget: Budget = Budget()

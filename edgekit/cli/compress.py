@@ -32,7 +32,9 @@ from edgekit.cli.preprocessing import PREPROCESSING, preparation_given, preproce
     help="Images without labels to observe int8 ranges on; for a model that takes no RGB image, an array an input.",
 )
 @click.option("--calibration-images", type=int, metavar="N", help="Images that int8 ranges are observed on.")
-@click.option("--calibration-method", metavar="NAME", help="How int8 ranges follow: quantile (default), minmax, percentile, ...")
+@click.option(
+    "--calibration-method", metavar="NAME", help="How int8 ranges follow: quantile (default), minmax, percentile, ..."
+)
 @click.option(
     "--qat-epochs", type=int, metavar="N", help="Quantization-aware training; learns the float model's answers."
 )

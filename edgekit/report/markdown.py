@@ -86,11 +86,14 @@ def _bullets(sentences: Sequence[str]) -> str:
 
 def _steps(results: Results) -> list[str]:
     taken = [part for title, told in steps.steps(results) for part in (f"### {text(title)}", _facts(told))]
-    mixed = steps.mixed(results)
+    mixed, diagnosis, costs = steps.mixed(results), steps.diagnosis(results), steps.costs(results)
     parts = ["## Steps", *taken] if taken else []
-    if mixed:
+    parts += ["## The mixed variant", _facts(mixed)] if mixed else []
+    parts += ["## Where quantization loses"] if diagnosis or costs else []
+    parts += [_facts(diagnosis)] if diagnosis else []
+    if costs:
         said = "The layers that lose most, each quantized alone with all others in float:"
-        parts += ["## The mixed variant", _facts(mixed), said, table(steps.COST_TITLES, steps.costs(results))]
+        parts += [said, table(steps.COST_TITLES, costs)]
     return parts
 
 

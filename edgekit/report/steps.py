@@ -1,4 +1,4 @@
-"""What the steps of the recipe did, and how the mixed variant was found: (term, text) pairs and a table."""
+"""What the steps of the recipe did, how the mixed variant was found, where quantization loses: facts and a table."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ def sentences(results: Results) -> list[str]:
     """A line a step, and one on the mixed file, for a terminal."""
     told = [f"{step['name']}: {_brief(step)}." for step in results.get("steps", [])]
     mixed = results.get("mixed")
-    return [*told, *([mixed["sentence"]] if mixed else [])]
+    told += [mixed["sentence"]] if mixed else []
+    return told + [f"{term}: {said}." for term, said in diagnosis(results)]
 
 
 def mixed(results: Results) -> Facts:
@@ -44,10 +45,41 @@ def mixed(results: Results) -> Facts:
     ]
 
 
+def diagnosis(results: Results) -> Facts:
+    """Which layer loses most to quantization by calibration, and what the choice of calibration images changes."""
+    found = results.get("diagnosis") or {}
+    told: Facts = []
+    if found.get("sensitivity"):
+        first, whole = found["sensitivity"]["layers"][0], found["sensitivity"]["whole"]
+        said = f"{first['layer']} ({first['op']}), {_loss(first)}; all layers together {_loss(whole)}"
+        told.append(("Costs most when quantized alone", said))
+    if found.get("draws"):
+        told.append(("Calibration draws", _drawn(found["draws"])))
+    return told
+
+
+def _loss(score: Mapping[str, Any]) -> str:
+    said = ["no noise" if score["sqnr_db"] is None else f"{score['sqnr_db']:.1f} dB"]
+    said += [f"the same answer for {wording.percent(score['agreement'])}"] if score["agreement"] is not None else []
+    return ", ".join(said)
+
+
+def _drawn(found: Mapping[str, Any]) -> str:
+    """What a reader asks for first: points lost, else agreement, else noise."""
+    kinds = {"drop_points": "points of top-1 lost", "agreement": "of the answers the same", "sqnr_db": "dB"}
+    name = next(name for name in kinds if found[name])
+    show = wording.percent if name == "agreement" else "{:.2f}".format
+    low, middle, high = (show(found[name][which]) for which in ("min", "median", "max"))
+    return (
+        f"{low} to {high} {kinds[name]}, median {middle}, over {found['draws']:,} draws of {found['images']:,} images, "
+        f"on {found['n']:,} held-out samples"
+    )
+
+
 def costs(results: Results) -> list[list[str]]:
     """The layers that lose most when each is quantized alone: rows under COST_TITLES."""
-    found = results.get("mixed")
-    return [_cost(row) for row in found["sensitivity"]["layers"][:MOST_COSTS]] if found else []
+    found = (results.get("mixed") or results.get("diagnosis") or {}).get("sensitivity")
+    return [_cost(row) for row in found["layers"][:MOST_COSTS]] if found else []
 
 
 def _cost(row: Mapping[str, Any]) -> list[str]:
