@@ -2,15 +2,16 @@
 
 python benchmarks/hard_swish.py [CIFAR_FOLDER --work FOLDER] [--processes 10]
 
-Latency on one thread at 96 and 224 px, every file in as many fresh processes as asked for, in turns. The weights are
-random, with the batch statistics of some images: without these its signals die out, and XNNPACK takes no addition
-whose scales are 2^8 times apart. With CIFAR_FOLDER also the accuracy of the trained network (cifar_networks.py)
-on the same 5,000 test images; without it nothing is saved.
+Latency on one thread at 96 and 224 px, of 10 and of 1000 classes, every file in as many fresh processes as asked for,
+in turns. The weights are random, with the batch statistics of some images: without these its signals die out, and
+XNNPACK takes no addition whose scales are 2^8 times apart. With CIFAR_FOLDER also the accuracy of the trained network
+(cifar_networks.py) on the same 5,000 test images; without it nothing is saved.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import math
 import tempfile
 import warnings
@@ -35,13 +36,15 @@ from edgekit.step_config import Rewrite
 
 NETWORK = "mobilenet_v3_small"
 SIZES = (96, 224)
+CLASSES = (10, 1000)  # of one's own photos, and of ImageNet
 REPLICATES = 10_000
 
 
-def written(model: Any, data: Dataset, folder: Path) -> dict[str, Any]:
+def written(model: Any, data: Dataset, folder: Path, about: str = "", **settings: Any) -> dict[str, Any]:
     """The three files; the rewriting one is made of the rewritten model, in float the same function."""
-    again = rewrite(model, Rewrite(hard_swish="exact"))
-    plain, faster = Exporter(model, data, name="plain"), Exporter(again.model, data, name="rewritten")
+    again = rewrite(model, Rewrite(hard_swish="exact")).model
+    plain = Exporter(model, data, name=f"plain{about}", **settings)
+    faster = Exporter(again, data, name=f"rewritten{about}", **settings)
     return {
         "float32": plain.write(folder, "float32").artifact,
         "int8": plain.write(folder, "int8").artifact,
@@ -62,20 +65,12 @@ def normalized(model: Any, data: Dataset) -> Any:
     return model
 
 
-def latencies(size: int, folder: Path, processes: int) -> dict[str, Measurement]:
-    """Of the network with 1000 classes at `size` px, calibrated on digits: what the images are does not matter."""
+def latencies(size: int, classes: int, folder: Path, processes: int) -> dict[str, Measurement]:
+    """At `size` px, calibrated on digits: what the images are does not matter."""
     data = load_data("digits", preprocess=preset("tf", size, size), calibration_images=10)
     import_keras("This benchmark").utils.set_random_seed(0)
-    model = normalized(build(NETWORK, classes=1000, input_shape=(size, size, 3)), data)
-    again = rewrite(model, Rewrite(hard_swish="exact")).model
-    settings: dict[str, Any] = {"softmax": False, "classifier": False}
-    plain = Exporter(model, data, name=f"plain_{size}", **settings)
-    faster = Exporter(again, data, name=f"rewritten_{size}", **settings)
-    files = {
-        "float32": plain.write(folder, "float32").artifact,
-        "int8": plain.write(folder, "int8").artifact,
-        "int8, rewritten": faster.write(folder, "int8").artifact,
-    }
+    model = normalized(build(NETWORK, classes=classes, input_shape=(size, size, 3)), data)
+    files = written(model, data, folder, f"_{size}_{classes}", softmax=False, classifier=False)
     measured = bench(tuple(files.values()), processes=processes, min_runs=20 * processes, min_seconds=3.0)
     return dict(zip(files, measured, strict=True))
 
@@ -89,11 +84,11 @@ def ratio_ci95(slow: Measurement, fast: Measurement) -> tuple[float, float, floa
     return math.exp(logs.mean()), math.exp(low), math.exp(high)
 
 
-def claims_at(size: int, found: dict[str, Measurement]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def claims_at(size: int, classes: int, found: dict[str, Measurement]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     claims, raw = [], {name: one.to_json() for name, one in found.items()}
     for other, asked in (("int8", 3.0), ("float32", 1.0)):
         value, low, high = ratio_ci95(found[other], found["int8, rewritten"])
-        about = f"MobileNetV3-Small at {size} px, int8 with the rewrite, faster than {other} without"
+        about = f"MobileNetV3-Small of {classes} classes at {size} px, int8 rewritten, faster than {other} without"
         claims.append(claim(f"{about} (95 %: {low:.2f} to {high:.2f})", value, "x", least=asked))
     raw["float_ops"] = {name: list(float_operators(Path(one.file).read_bytes())) for name, one in found.items()}
     return claims, raw
@@ -123,8 +118,9 @@ def main() -> None:
     claims: list[dict[str, Any]] = []
     raw: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for size in SIZES if given.part != "accuracy" else ():
-            found, raw[f"{size} px"] = claims_at(size, latencies(size, Path(folder), given.processes))
+        for size, classes in itertools.product(SIZES, CLASSES) if given.part != "accuracy" else ():
+            measured = latencies(size, classes, Path(folder), given.processes)
+            found, raw[f"{size} px, {classes} classes"] = claims_at(size, classes, measured)
             claims += found
         if given.cifar is not None and given.part != "latency":
             found, raw["accuracy"] = accuracy(given.cifar, given.work, Path(folder))
