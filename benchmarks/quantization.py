@@ -84,14 +84,17 @@ def calibrated(network: Network, folder: Path) -> dict[str, Any]:
 
 
 def draws(network: Network, folder: Path) -> dict[str, Any]:
-    """int8 by several draws of the calibration images."""
+    """int8 by several draws of the calibration images, as edgekit calibrates and by all that was seen."""
     data, answers = network.data, evaluate(reference(network, folder), network.data.test)
-    found = {}
-    for seed in range(DRAWS):
-        drawn = replace(data, calibration=choose(data.train, len(data.calibration), seed))
-        made = file(network.model, drawn, folder / f"draw_{seed}.tflite")
-        found[f"draw {seed}"] = against(answers, evaluate(made, data.test))
-    return {"points": spread([one["points"] for one in found.values()]), "draws": found}
+    whole: dict[str, Any] = {}
+    for method in ("quantile", "minmax"):
+        found = {}
+        for seed in range(DRAWS):
+            drawn = replace(data, calibration=choose(data.train, len(data.calibration), seed))
+            made = file(network.model, drawn, folder / f"draw_{seed}.tflite", method=method)
+            found[f"draw {seed}"] = against(answers, evaluate(made, data.test))
+        whole[method] = {"points": spread([one["points"] for one in found.values()]), "draws": found}
+    return whole
 
 
 def mixed(network: Network, folder: Path) -> dict[str, Any]:
@@ -188,11 +191,17 @@ PARTS: dict[str, Part] = {
     "qat, 4 bits": functools.partial(learned, bits=4, epochs=2),
     "rounding, 4 bits": functools.partial(rounded, bits=4),
 }
+LARGE_PARTS = ("calibration", "mixed", "qat")  # of the network that takes hours otherwise
 PHOTO_PARTS: dict[str, Part] = {
     "calibration": calibrated,
     "qat at zero steps": functools.partial(learned, bits=8, epochs=0),
     "plain, 4 bits": functools.partial(plain, bits=4),
     "rounding, 4 bits": functools.partial(rounded, bits=4),
+}
+PARTS_OF: dict[str, dict[str, Part]] = {
+    "mobilenet_v3_small": PARTS,
+    "efficientnet_b0": {name: PARTS[name] for name in LARGE_PARTS},
+    "efficientnet_lite0": PHOTO_PARTS,
 }
 
 
@@ -229,18 +238,23 @@ def claims(name: str, one: dict[str, Any]) -> list[dict[str, Any]]:
     """Of a network trained on CIFAR-10."""
     top1 = one["calibration"]["float32"]["top1"]
     about = f"{name} on CIFAR-10, {top1['n']} images"
-    ways = [beside_claim(about, f"int8, {way}", one["calibration"][way], None) for way in METHODS]
-    drawn = one["draws"]["points"]
-    return [
+    found = [
         claim(f"{about}: float top-1", 100 * top1["value"], "%"),
-        *ways,
-        claim(f"{about}: int8 over {DRAWS} draws of the calibration images, largest less smallest, points",
-              drawn["most"] - drawn["least"], ""),
+        *(beside_claim(about, f"int8, {way}", one["calibration"][way], None) for way in METHODS),
         beside_claim(about, "mixed", one["mixed"]["mixed"], -BUDGET),
         beside_claim(about, "QAT without labels", one["qat"]["int8"], -BUDGET),
-        beside_claim(about, "QAT without labels, 4-bit weights", one["qat, 4 bits"]["int8"], None),
-        beside_claim(about, LEARNED, one["rounding, 4 bits"]["learned"], None),
-    ]  # fmt: skip
+    ]
+    if "draws" in one:
+        for method, drawn in one["draws"].items():
+            what = (
+                f"{about}: int8, {method}, over {DRAWS} draws of the calibration images, largest less smallest, points"
+            )
+            found.append(claim(what, drawn["points"]["most"] - drawn["points"]["least"], ""))
+    if "qat, 4 bits" in one:
+        found.append(beside_claim(about, "QAT without labels, 4-bit weights", one["qat, 4 bits"]["int8"], None))
+    if "rounding, 4 bits" in one:
+        found.append(beside_claim(about, LEARNED, one["rounding, 4 bits"]["learned"], None))
+    return found
 
 
 def beside_claim(about: str, what: str, one: dict[str, Any], least: float | None) -> dict[str, Any]:
@@ -274,8 +288,7 @@ def _all_of(name: str, given: Any) -> dict[str, Any]:
     network = trained(name, given.cifar, given.work) if name in NETWORKS else photos(given.photos)
     folder = given.work / "quantization" / name
     folder.mkdir(parents=True, exist_ok=True)
-    parts = PARTS if name in NETWORKS else PHOTO_PARTS
-    wanted = {part: work for part, work in parts.items() if given.only is None or part in given.only}
+    wanted = {part: work for part, work in PARTS_OF[name].items() if given.only is None or part in given.only}
     return {"training": network.training,
             **{part: measured(part, work, network, folder) for part, work in wanted.items()}}  # fmt: skip
 
