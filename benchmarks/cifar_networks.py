@@ -42,7 +42,7 @@ RECIPES: dict[str, Recipe] = {
     "mobilenet_v3_small": Recipe(Train(epochs=4, batch_size=64, learning_rate=3e-3, weight_decay=2e-2, augment=MOVED)),
     "efficientnet_b0": Recipe(Train(epochs=2, batch_size=64, learning_rate=2e-3, weight_decay=2e-2, augment=MOVED)),
     "mobilenet_v2": Recipe(
-        Train(epochs=3, batch_size=64, learning_rate=3e-3, weight_decay=2e-2, augment=MOVED), alpha=0.35
+        Train(epochs=2, batch_size=64, learning_rate=3e-3, weight_decay=2e-2, augment=MOVED), alpha=0.35
     ),
 }
 
