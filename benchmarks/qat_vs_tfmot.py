@@ -136,7 +136,7 @@ def answers(content: bytes, pixels: np.ndarray) -> np.ndarray:
 def outcome(side: Any, path: Path, arrays: dict[str, np.ndarray], labels: np.ndarray) -> dict[str, Any]:
     """Accuracy of the fake-quantized model and of its file on the test images, and how often they agree."""
     fake = np.array(side.predict()["classes"])
-    seconds = [side.convert(str(path))["seconds"] for _ in range(3)]
+    seconds = side.convert(str(path))["seconds"]
     file = answers(path.read_bytes(), arrays["test"])
     n = len(labels)
     return {
@@ -276,7 +276,8 @@ def claims_of(found: dict[str, Any], tried: dict[str, dict[str, Any]]) -> list[d
     about = f"QAT of MobileNetV2 0.35 at 32 px, {found['steps']} steps"
     sides = found["sides"]
     after = {name: one["after"] for name, one in sides.items()}
-    seconds = {name: statistics.median(one["conversion_seconds"]) for name, one in after.items()}
+    seconds = {name: statistics.mean(one[when]["conversion_seconds"] for when in ("before", "after"))
+               for name, one in sides.items()}  # fmt: skip
     refused = [name for name, one in tried.items() if not one["tfmot"]["converted"]]
     taken = [name for name in tried if tried[name]["edgekit"]["converted"] and not tried[name]["edgekit"]["float_ops"]]
     steps = {name: one["seconds"][TURN:] for name, one in sides.items()}  # the first step traces
