@@ -45,7 +45,7 @@ NETWORKS = ("mobilenet_v3_small", "efficientnet_b0")
 METHODS = ("quantile", "minmax", "percentile", "mse", "entropy")
 DRAWS = 10  # of 100 calibration images
 BUDGET = 0.3  # points of top-1 below float
-QAT_IMAGES = 1500  # of every class, for quantization-aware training
+QAT_IMAGES = 1000  # of every class, for quantization-aware training
 LEARNED = "4-bit weights with learned rounding, ends and depthwise 8 bits"
 BATCHES = Train(batch_size=64, augment=Augment(flip="horizontal", shift=0.125))
 QAT = QuantizeAware(epochs=2)
