@@ -24,6 +24,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cifar_networks import first
 from record import RESULTS, conditions
 
 from edgekit.artifact import write_json
@@ -145,16 +146,18 @@ def _first(table: tuple[Any, ...], blocks: int) -> tuple[Any, ...]:
     return tuple(kept)
 
 
-def measure(name: str, cell: Cell, blocks: int | None = None) -> dict[str, Any]:
-    """One cell."""
+def measure(name: str, cell: Cell, blocks: int | None = None, images: int | None = None) -> dict[str, Any]:
+    """One cell; with at most so many blocks a stage, and training images of every class."""
     from edgekit.compression.train_quantized import StepContext, train_quantized
     from edgekit.training.fit import train
 
     data = load_data("digits", preprocess=preset(cell.preset, cell.size, cell.size), calibration_images=100)
     with shortened(blocks):
         model = build(name, cell.size)
-    started, images = time.monotonic(), len(data.train)
-    float_steps, steps = (-(-images // cell.float_batch) * cell.float_epochs, -(-images // cell.batch) * cell.epochs)
+    if images:
+        data = replace(data, train=first(data.train, images))
+    started, count = time.monotonic(), len(data.train)
+    float_steps, steps = (-(-count // cell.float_batch) * cell.float_epochs, -(-count // cell.batch) * cell.epochs)
     config = Train(epochs=cell.float_epochs, batch_size=cell.float_batch, learning_rate=cell.rate)
     trained = train(model, data, config, seed=SEED)
     wanted, smaller = QuantizeAware(epochs=cell.epochs, learning_rate=cell.rate), Train(batch_size=cell.batch)
