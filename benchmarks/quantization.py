@@ -188,8 +188,6 @@ PARTS: dict[str, Part] = {
     "mixed": mixed,
     "equalization and bias": biases,
     "qat": functools.partial(learned, bits=8, epochs=2),
-    "qat, 4 bits": functools.partial(learned, bits=4, epochs=2),
-    "rounding, 4 bits": functools.partial(rounded, bits=4),
 }
 PHOTO_PARTS: dict[str, Part] = {
     "calibration": calibrated,
@@ -257,10 +255,9 @@ def claims(name: str, one: dict[str, Any]) -> list[dict[str, Any]]:
                 f"{about}: int8, {method}, over {DRAWS} draws of the calibration images, largest less smallest, points"
             )
             found.append(claim(what, drawn["points"]["most"] - drawn["points"]["least"], ""))
-    if "qat, 4 bits" in one:
-        found.append(beside_claim(about, "QAT without labels, 4-bit weights", one["qat, 4 bits"]["int8"], None))
-    if "rounding, 4 bits" in one:
-        found.append(beside_claim(about, LEARNED, one["rounding, 4 bits"]["learned"], None))
+    if "equalization and bias" in one:
+        ways = ("equalized", "bias corrected")
+        found += [beside_claim(about, f"int8, {way}", one["equalization and bias"][way], None) for way in ways]
     return found
 
 
