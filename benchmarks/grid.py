@@ -4,8 +4,8 @@ python benchmarks/grid.py [NAME ...] [--table] [--results FOLDER] [--blocks 2]
 
 A cell is one network: trained on the digits until it knows them, a few hundred steps of quantization-aware training,
 exported, and compared with its fake-quantized model on the test images. Each runs in a process of its own and leaves
-results/grid/NAME.json with the hash of edgekit's code: a cell that is there, of the same code, is not run again. What
-has no kind of block that others do not have is no cell of its own.
+results/grid/NAME.json with the hash of the code it ran on: a cell that is there, of the same code, is not run again.
+What has no kind of block that others do not have is no cell of its own.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,6 @@ ROOT = Path(__file__).parents[1]
 FOLDER = RESULTS / "grid"
 SEED = 0
 ASKED = 0.98  # of agreement
-DECIDING = ("compression", "data", "evaluation", "exporting", "models", "runtime", "training")  # parts of edgekit
 
 
 @dataclass(frozen=True)
@@ -80,12 +79,21 @@ CELLS: dict[str, Cell] = {
 }
 
 
-def code() -> str:
-    """sha256 over the Python files of what networks, files and their comparison come from, names and contents."""
-    digest = hashlib.sha256()
-    for path in sorted(path for part in DECIDING for path in (ROOT / "edgekit" / part).rglob("*.py")):
-        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()
+def code(files: Iterable[str] | None = None) -> dict[str, Any]:
+    """`files` of edgekit, by default those that this process has imported so far, and the sha256 over them."""
+    if files is None:
+        loaded = (module.__file__ for name, module in list(sys.modules.items()) if name.split(".")[0] == "edgekit")
+        files = (Path(path).relative_to(ROOT).as_posix() for path in loaded if path)
+    digest, named = hashlib.sha256(), sorted(files)
+    for name in named:
+        path = ROOT / name
+        digest.update(name.encode() + b"\0" + (path.read_bytes() if path.exists() else b"") + b"\0")
+    return {"sha256": digest.hexdigest(), "files": named}
+
+
+def unchanged(done: dict[str, Any]) -> bool:
+    """Whether what was measured ran on the code that is here."""
+    return bool(code(done["code"]["files"]) == done["code"])
 
 
 def build(name: str, size: int) -> Any:
@@ -226,7 +234,7 @@ COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
     "float top-1": lambda one: f"{one['float_top1']:.1%}",
     "int8 top-1": lambda one: f"{one['file_top1']['value']:.1%}",
     "an image in float / QAT": lambda one: f"{one['float_image_ms']:.1f} / {one['image_ms']:.1f} ms",
-    "code": lambda one: one["code"][:8],
+    "code": lambda one: one["code"]["sha256"][:8],
 }
 
 
@@ -259,10 +267,10 @@ def main() -> int:
 
 def all_of(names: list[str], blocks: int | None, results: Path) -> int:
     """Runs the cells that are not there yet, and prints the table; 1 where one failed or is below what is asked."""
-    failed, here = [], code()
+    failed = []
     for name in names:
         done = known(name, results)
-        if done and (done["code"], done["blocks"], done["cell"]) == (here, blocks, asdict(CELLS[name])):
+        if done and unchanged(done) and (done["blocks"], done["cell"]) == (blocks, asdict(CELLS[name])):
             continue
         print(f"== {name}", flush=True)
         command = [sys.executable, __file__, name, "--here", "--results", str(results)]

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 from cifar_networks import SEED, Network, first, trained
-from grid import code
+from grid import code, unchanged
 from paired import against, beside_float, spread
 from record import claim, conditions, save, timed
 
@@ -211,7 +211,7 @@ def measured(part: str, work: Part, network: Network, folder: Path) -> dict[str,
     kept = folder / f"{part}.json"
     if kept.exists():
         known = json.loads(kept.read_text("utf-8"))
-        if known["code"] == code():
+        if unchanged(known):
             return dict(known)
     print(f"== {network.name}: {part}", flush=True)
     seconds, found = timed(lambda: work(network, folder))

@@ -42,16 +42,17 @@ def test_two_blocks_a_stage_and_the_tables_are_whole_again() -> None:
 def test_a_cell_is_run_again_when_the_code_is_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import grid
 
-    before = grid.code()
-    for part in ("models", "cli"):
-        (tmp_path / "edgekit" / part).mkdir(parents=True)
-    (tmp_path / "edgekit" / "models" / "one.py").write_text("a = 1\n")
+    imported = grid.code()
+    assert "edgekit/errors.py" in imported["files"] and "edgekit/cli/device.py" not in imported["files"]
+    assert grid.unchanged({"code": imported})
     monkeypatch.setattr(grid, "ROOT", tmp_path)
-    first = grid.code()
-    (tmp_path / "edgekit" / "cli" / "one.py").write_text("a = 1\n")
-    assert grid.code() == first
-    (tmp_path / "edgekit" / "models" / "one.py").write_text("a = 2\n")
-    assert len({before, first, grid.code()}) == 3
+    assert not grid.unchanged({"code": imported})
+    (tmp_path / "one.py").write_text("a = 1\n")
+    done = {"code": grid.code(["one.py"])}
+    (tmp_path / "two.py").write_text("a = 1\n")
+    assert grid.unchanged(done)
+    (tmp_path / "one.py").write_text("a = 2\n")
+    assert not grid.unchanged(done)
 
 
 # One of every family, and of its blocks the kind that is hardest in int8.
