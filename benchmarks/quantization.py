@@ -49,7 +49,6 @@ BUDGET = 0.3  # points of top-1 below float
 QAT_IMAGES = 1000  # of every class, for quantization-aware training
 LEARNED = "4-bit weights with learned rounding, ends and depthwise 8 bits"
 BATCHES = Train(batch_size=64, augment=Augment(flip="horizontal", shift=0.125))
-QAT = QuantizeAware(epochs=2)
 ITERATIONS = 300  # of learned rounding, a layer
 
 
@@ -109,14 +108,13 @@ def mixed(network: Network, folder: Path) -> dict[str, Any]:
             "report": found.report}  # fmt: skip
 
 
-def learned(network: Network, folder: Path, bits: int, epochs: int) -> dict[str, Any]:
+def learned(network: Network, folder: Path, epochs: int) -> dict[str, Any]:
     """Quantization-aware training towards the float model, without labels, its hard-swishes rewritten."""
     from edgekit.compression.rewrite import rewrite
     from edgekit.compression.train_quantized import StepContext, train_quantized
 
     part = replace(network.data, train=first(network.data.train, QAT_IMAGES)) if epochs else network.data
-    wanted = QAT.model_copy(update={"epochs": epochs, "weight_bits": bits})
-    name = f"{bits} bits, {epochs} epochs"
+    wanted, name = QuantizeAware(epochs=epochs), f"{epochs} epochs"
     context = StepContext(part, folder / name, BATCHES, Quantize(), Verify(), True, True, SEED)
     seconds, stepped = timed(lambda: train_quantized(rewrite(network.model).model, wanted, context))
     made = {"int8": file(stepped.model, network.data, folder / f"{name}.tflite")}
@@ -188,11 +186,11 @@ PARTS: dict[str, Part] = {
     "draws": draws,
     "mixed": mixed,
     "equalization and bias": biases,
-    "qat": functools.partial(learned, bits=8, epochs=2),
+    "qat": functools.partial(learned, epochs=2),
 }
 PHOTO_PARTS: dict[str, Part] = {
     "calibration": calibrated,
-    "qat at zero steps": functools.partial(learned, bits=8, epochs=0),
+    "qat at zero steps": functools.partial(learned, epochs=0),
     "plain, 4 bits": functools.partial(plain, bits=4),
     "rounding, 4 bits": functools.partial(rounded, bits=4),
 }
@@ -201,7 +199,7 @@ PARTS_OF: dict[str, dict[str, Part]] = {
     "efficientnet_b0": {  # what is asked of it: the others take an hour
         "calibration": functools.partial(calibrated, methods=METHODS[:2]),
         "mixed": mixed,
-        "qat": functools.partial(learned, bits=8, epochs=1),
+        "qat": functools.partial(learned, epochs=1),
     },
     "efficientnet_lite0": PHOTO_PARTS,
 }

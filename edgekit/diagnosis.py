@@ -11,7 +11,6 @@ from typing import Any
 
 from edgekit.artifact import Variant, write_text
 from edgekit.data.dataset import Dataset
-from edgekit.errors import UsageError
 from edgekit.lineage import Lineage
 from edgekit.run import Made
 
@@ -19,10 +18,6 @@ from edgekit.run import Made
 def diagnose(lineage: Lineage, exported: Mapping[Variant, Made]) -> dict[str, Made | None]:
     """`sensitivity` and `draws`, each None where it is not asked for. The mixed variant has measured the first."""
     wanted = lineage.recipe.diagnose
-    if wanted.draws and not isinstance(lineage.data, Dataset):
-        raise UsageError(
-            "Calibration draws are drawn from images, and the model is given arrays.", "Set diagnose.draws to 0."
-        )
     measured = exported.get("mixed", {}).get("mixed", {}).get("sensitivity")
     return {
         "sensitivity": (measured or _sensitivity(lineage)) if wanted.sensitivity else None,
@@ -47,7 +42,7 @@ def _draws(lineage: Lineage, draws: int) -> Made:
     def work(state: Path) -> tuple[list[Path], Made]:
         from edgekit.compression.draws import spread
 
-        assert isinstance(lineage.data, Dataset)
+        assert isinstance(lineage.data, Dataset)  # arrays are not drawn from, the pipeline says so
         exporter, io = lineage.exporter("mixed"), lineage.recipe.io
         found = spread(exporter, lineage.data, draws=draws, io=io, state=state, progress=lineage.progress)
         return [], found.to_json()

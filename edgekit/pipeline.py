@@ -89,6 +89,10 @@ def _data(recipe: Recipe, subject: Subject, progress: Reporter) -> Dataset | Arr
                 f"{recipe.model.name} is not given images: it is neither trained nor evaluated here.",
                 "Give --calibration FILE.npz with an array for each of its inputs, and neither --data nor --epochs.",
             )
+        if recipe.diagnose.draws:
+            raise UsageError(
+                "Calibration draws are drawn from images, and the model is given arrays.", "Set diagnose.draws to 0."
+            )
         return load_arrays(given, subject.inputs(), calibration_samples=wanted.calibration_images)
     labels = [step.name for step in recipe.steps if step.needs_labels]
     if (recipe.train.epochs or labels) and wanted.source is None:
