@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,6 +11,8 @@ import numpy as np
 from loky import cpu_count
 
 from edgekit.artifact import Io
+from edgekit.evaluation.confidence import expected_loss, probabilities
+from edgekit.evaluation.metrics import predictions
 from edgekit.evaluation.parity import run_all, same_class, scores, worst_sqnr_db
 from edgekit.exporting.export import Exporter
 from edgekit.runtime.flatbuffer import activations, parse
@@ -27,13 +30,16 @@ class Score:
     """Of a file against the float one on the same `n` samples.
 
     `agreement` is a fraction, None for what is no classifier; `sqnr_db` the signal to noise of the worst output, None
-    for equal values; `drop_points`: top-1 points below float, None without labels.
+    for equal values; `drop_points`: top-1 points below float, None without labels; `expected_points`: those that the
+    float file's own confidence expects to be lost, and `expected_most` the upper end of their one-sided 95 % interval.
     """
 
     n: int
     agreement: float | None
     sqnr_db: float | None
     drop_points: float | None
+    expected_points: float | None
+    expected_most: float | None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -53,16 +59,27 @@ class Judge:
     def score(self, content: bytes) -> Score:
         """Runs a .tflite, on all cores, in batches where it can."""
         outputs = run_all(content, self.inputs, batch=self.batch, threads=cpu_count())
-        drop = None
-        if self.classifier and self.labels is not None:
-            right = [float((scores(one).argmax(axis=1) == self.labels).mean()) for one in (self.reference, outputs)]
-            drop = round(100 * (right[0] - right[1]), 4)
+        noise = worst_sqnr_db(self.reference, outputs)
+        if not self.classifier:
+            return Score(len(self.inputs[0]), None, noise, None, None, None)
+        answers = predictions(scores(outputs))
+        expected = expected_loss(self._believed, answers)
         return Score(
-            n=len(self.inputs[0]),
-            agreement=float(same_class(self.reference, outputs).mean()) if self.classifier else None,
-            sqnr_db=worst_sqnr_db(self.reference, outputs),
-            drop_points=drop,
+            n=len(answers),
+            agreement=float(same_class(self.reference, outputs).mean()),
+            sqnr_db=noise,
+            drop_points=None if self.labels is None else self._dropped(self.labels, answers),
+            expected_points=expected.points,
+            expected_most=expected.most,
         )
+
+    @functools.cached_property
+    def _believed(self) -> np.ndarray:
+        return probabilities(scores(self.reference), self.labels)
+
+    def _dropped(self, labels: np.ndarray, answers: np.ndarray) -> float:
+        right = np.count_nonzero(predictions(scores(self.reference)) == labels) - np.count_nonzero(answers == labels)
+        return round(100 * right / len(labels), 4)
 
     def sha256(self) -> str:
         """Of all that decides a score but the file."""

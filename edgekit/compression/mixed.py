@@ -57,10 +57,11 @@ def mix(
     """Writes the mixed variant of a model into `folder`.
 
     Layers are left float in the order of `sensitivity`, as many as it takes; then each is given back that can be. Every
-    mix is measured as a whole file on held-out samples: the top-1 points it loses, or without labels those of 100 on
-    which it disagrees, or for what is no classifier its signal to noise ratio, which has to reach
-    `limits.min_sqnr_db`. They are lost from the model's own float file, or from `against`, a float32 .tflite that takes
-    what the model takes. With a folder `state` a call that was interrupted continues.
+    mix is measured as a whole file on held-out samples: the top-1 points it loses, counted and also expected from the
+    float answers' confidence (evaluation/confidence.py), which is all there is without labels and takes the chance out
+    of few images; or for what is no classifier its signal to noise ratio, which has to reach `limits.min_sqnr_db`. They
+    are lost from the model's own float file, or from `against`, a float32 .tflite that takes what the model takes.
+    With a folder `state` a call that was interrupted continues.
     """
     layers = sensitivity(exporter, io=io, state=state, progress=progress)
     judge = judge_of(exporter, io, FILE_SAMPLES, work=FILE_WORK, against=against)
@@ -84,8 +85,8 @@ class _Search:
         self._progress = progress
         self._scores: dict[Left, Score] = {}
         self._journal = Journal(state, measured_by(self._made, judge))
-        by = "sqnr_db" if not judge.classifier else "agreement" if judge.labels is None else "top1"
-        self._unit = {"top1": "top-1 points lost", "agreement": "points of disagreement", "sqnr_db": "dB of noise"}[by]
+        by = "sqnr_db" if not judge.classifier else "confidence" if judge.labels is None else "top1"
+        self._unit = "dB of noise" if by == "sqnr_db" else "top-1 points lost"
         self._by = by
         self._budget = -exporter.limits.min_sqnr_db if by == "sqnr_db" else budget
 
@@ -133,11 +134,9 @@ class _Search:
     def _lost(self, left: Left) -> float:
         """In the budget's unit; less is better."""
         score = self._score(left)
-        if self._by == "top1":
-            return float(score.drop_points)  # type: ignore[arg-type]
-        if self._by == "agreement":
-            return round(100 * (1 - float(score.agreement)), 4)  # type: ignore[arg-type]
-        return -1000.0 if score.sqnr_db is None else -score.sqnr_db
+        if self._by == "sqnr_db":
+            return -1000.0 if score.sqnr_db is None else -score.sqnr_db
+        return max(one for one in (score.drop_points, score.expected_most) if one is not None)
 
     def _score(self, left: Left) -> Score:
         if left not in self._scores:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,8 +138,9 @@ def layer_of(tensor: str, layers: Collection[str]) -> str:
 
 
 def measured_by(made: Calibrated, judge: Judge) -> str:
-    """The hash of what decides every measurement of a calibrated file."""
-    parts = (hashlib.sha256(made.content).hexdigest(), str(sorted(made.float_nodes)), judge.sha256())
+    """The hash of what decides every measurement of a calibrated file, and of which figures one has."""
+    figures = str([field.name for field in fields(Score)])
+    parts = (hashlib.sha256(made.content).hexdigest(), str(sorted(made.float_nodes)), judge.sha256(), figures)
     return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 

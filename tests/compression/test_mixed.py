@@ -94,10 +94,11 @@ def test_a_budget_no_mix_reaches_gives_the_closest(exporter: Exporter, tmp_path:
     assert found.exported.artifact.path.is_file()
 
 
-def test_without_labels_the_answers_of_the_float_file_count(exporter: Exporter, tmp_path: Path) -> None:
+def test_without_labels_the_confidence_of_the_float_file_counts(exporter: Exporter, tmp_path: Path) -> None:
     data = replace(digits(), class_names=())
     found = mix(Exporter(exporter.model, data), tmp_path, max_drop_points=2.0)
-    assert found.reached and found.report["by"] == "agreement" and found.report["score"]["drop_points"] is None
+    assert found.reached and found.report["by"] == "confidence" and found.report["score"]["drop_points"] is None
+    assert found.report["score"]["expected_points"] < found.report["lost"] == found.report["score"]["expected_most"]
     assert {one["layer"] for one in found.report["float_layers"]} == {SPOILED, "narrow"}
 
 
