@@ -98,11 +98,14 @@ def draws(network: Network, folder: Path) -> dict[str, Any]:
 
 
 def mixed(network: Network, folder: Path) -> dict[str, Any]:
-    """The fewest layers left float that are within the budget on the validation images, and what each layer costs."""
+    """The fewest layers left float that lose half the budget on the validation images, and what each layer costs.
+
+    The other half is for chance: two sets of 5,000 images differ by 0.3 points in how many answers a file gets wrong.
+    """
     from edgekit.compression.mixed import mix
 
     exporter = Exporter(network.model, network.data, name=network.name)
-    found = mix(exporter, folder, max_drop_points=BUDGET, state=folder / "mixed")
+    found = mix(exporter, folder, max_drop_points=BUDGET / 2, state=folder / "mixed")
     print(found.sentence, flush=True)
     return {**beside(network, folder, {"mixed": found.exported.artifact}), "reached": found.reached,
             "report": found.report}  # fmt: skip

@@ -18,6 +18,8 @@ from edgekit.progress import Progress, Reporter, silent
 from edgekit.recipe import Recipe
 from edgekit.runtime.flatbuffer import without_metadata
 
+GIVEN_BACK = 16  # tries, at most, to leave fewer layers in float than the beginning of the list
+
 Left = tuple[LayerCost, ...]  # the operators that stay float, the noisiest first
 
 
@@ -103,9 +105,14 @@ class _Search:
         while high - low > 1:  # `low` does not reach, `high` does
             middle = (low + high) // 2
             low, high = (low, middle) if self.reaches(tuple(layers[:middle])) else (middle, high)
-        left = tuple(layers[:high])
-        for one in reversed(left):
-            fewer = tuple(other for other in left if other != one)
+        return self._given_back(tuple(layers[:high]))
+
+    def _given_back(self, left: Left) -> Left:
+        """Less of them, still within the budget: what cost least comes first, some at a time where there are many."""
+        whole, some = left, -(-len(left) // GIVEN_BACK)
+        for start in range(len(whole) - some, -some, -some):
+            returned = whole[max(0, start) : start + some]
+            fewer = tuple(one for one in left if one not in returned)
             left = fewer if self.reaches(fewer) else left
         return left
 
