@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import fnmatch
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 
+from edgekit.errors import unknown
 from edgekit.models.head import move_weights
 
 
@@ -95,6 +97,15 @@ def keras_nodes(model: Any) -> Iterator[Any]:
     by_depth = getattr(model, "_functional", model)._nodes_by_depth  # a Sequential has its graph inside
     for depth in sorted(by_depth, reverse=True):
         yield from (node for node in by_depth[depth] if node.operation and not node.is_input)
+
+
+def matching(graph: Graph, patterns: Collection[str]) -> list[Node]:
+    """The nodes whose names a pattern fits. Raises BadInput for one that fits none."""
+    names = [node.layer.name for node in graph.nodes]
+    for pattern in patterns:
+        if not fnmatch.filter(names, pattern):
+            raise unknown("layer", pattern, names)
+    return [node for node in graph.nodes if any(fnmatch.fnmatch(node.layer.name, one) for one in patterns)]
 
 
 def called(layer: Any, arguments: Any, tensors: Mapping[int, Any]) -> Any:

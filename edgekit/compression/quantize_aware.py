@@ -7,7 +7,6 @@ input. Batch normalization needs no folding by hand: rounding per channel commut
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -16,11 +15,11 @@ import numpy as np
 from keras import layers
 
 from edgekit.compression.fold import norm_factors
-from edgekit.compression.graph import Graph, Node, clone, graph_of, rebuilt
+from edgekit.compression.graph import Graph, Node, clone, graph_of, matching, rebuilt
 from edgekit.compression.lower import lower
 from edgekit.compression.points import PRESCRIBED, Points, averages, prescribed
 from edgekit.compression.step import Note, Stepped
-from edgekit.errors import BadInput, unknown
+from edgekit.errors import BadInput
 from edgekit.exporting.calibration import Calibration
 from edgekit.exporting.convert import observe_taps
 from edgekit.exporting.freeze import freeze
@@ -56,10 +55,10 @@ def prepare(
         raise BadInput(f"{model.name} is fake-quantized already.", "Give the float model it was made from.")
     lowered = lower(model)
     graph = graph_of(lowered.model)
-    float_layers = {Points(graph).first(node).layer.name for node in _matching(graph, exclude)}
+    float_layers = {Points(graph).first(node).layer.name for node in matching(graph, exclude)}
     _check_kinds(graph, float_layers)
     plain = _standalone(lowered.model, float_layers)
-    stay = _best_in_8(plain) if eight_bits is None else {node.layer.name for node in _matching(graph, eight_bits)}
+    stay = _best_in_8(plain) if eight_bits is None else {node.layer.name for node in matching(graph, eight_bits)}
     placing = _Placing(plain, _Wanted(float_layers, weight_bits, stay, batch_norm))
     placed = placing.model
     _observe(placed, placing.sharing, calibration)
@@ -87,15 +86,6 @@ class _Wanted:
 
 def _said(rounded: Iterable[Any]) -> list[Note]:
     return [Note(layer.name, f"weights of {layer.weight_bits} bits") for layer in rounded]
-
-
-def _matching(graph: Graph, patterns: Collection[str]) -> list[Node]:
-    """The nodes whose names a pattern fits. Raises BadInput for one that fits none."""
-    names = [node.layer.name for node in graph.nodes]
-    for pattern in patterns:
-        if not fnmatch.filter(names, pattern):
-            raise unknown("layer", pattern, names)
-    return [node for node in graph.nodes if any(fnmatch.fnmatch(node.layer.name, one) for one in patterns)]
 
 
 def _best_in_8(model: Any) -> set[str]:

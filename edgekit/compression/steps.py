@@ -7,8 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from edgekit.compression.bias import correct_bias
+from edgekit.compression.cluster import train_clustered
 from edgekit.compression.equalize import equalize
 from edgekit.compression.learned_rounding import learn_rounding
+from edgekit.compression.prune import train_pruned
 from edgekit.compression.quantize_aware import prepare
 from edgekit.compression.rewrite import rewrite
 from edgekit.compression.step import Stepped
@@ -68,6 +70,8 @@ def _correct_bias(model: Any, _: CorrectBias, context: StepContext) -> Stepped:
 
 TAKEN: dict[str, Callable[[Any, Any, StepContext], Stepped]] = {
     "rewrite": _rewrite,
+    "prune": train_pruned,
+    "cluster": train_clustered,
     "equalize": _equalize,
     "learn_rounding": _learn_rounding,
     "correct_bias": _correct_bias,

@@ -13,6 +13,7 @@ import numpy as np
 
 from edgekit.compression.quantize_aware import prepare
 from edgekit.compression.step import Stepped
+from edgekit.compression.weight_patterns import keep, keeping
 from edgekit.data.arrays import ArrayData
 from edgekit.data.dataset import Dataset
 from edgekit.errors import UsageError
@@ -25,7 +26,7 @@ from edgekit.recipe import Verify
 from edgekit.runtime.ranges import Inputs
 from edgekit.step_config import QuantizeAware
 from edgekit.train_config import Train
-from edgekit.training.fit import train
+from edgekit.training.fit import Shaping, train
 from edgekit.training.teacher import Teacher
 
 
@@ -66,14 +67,16 @@ def quantize_aware(
 
     `data` calibrates the ranges: a data set's calibration images, or an array [n, ...] for each input, as the model
     takes it. Compile and fit `Stepped.model` as the model that was given, with a tenth of its learning rate or less;
-    `export(..., variants=("int8",))` makes the file that answers like it. Its outputs are those of the model. Layers
-    named by `exclude`, or by a pattern there, stay float; `eight_bits` are those of 8 bits where the others have 4.
-    Raises as `compression.quantize_aware.prepare` does.
+    `export(..., variants=("int8",))` makes the file that answers like it. Its outputs are those of the model. Zeros of
+    pruned layers stay zeros meanwhile, and values of clustered ones shared. Layers named by `exclude`, or by a pattern
+    there, stay float; `eight_bits` are those of 8 bits where the others have 4. Raises as
+    `compression.quantize_aware.prepare` does.
     """
     calibration = replace(_calibration(data), quantize=quantize or Quantize())
-    return prepare(
+    prepared = prepare(
         model, calibration, weight_bits=weight_bits, exclude=exclude, eight_bits=eight_bits, batch_norm=batch_norm
     )
+    return replace(prepared, done=(*prepared.done, *keep(prepared.model)))
 
 
 def train_quantized(model: Any, config: QuantizeAware, context: StepContext) -> Stepped:
@@ -99,9 +102,18 @@ def train_quantized(model: Any, config: QuantizeAware, context: StepContext) -> 
 
 
 def taught(
-    step: str, model: Any, teacher: Any | None, epochs: int, learning_rate: float, context: StepContext
+    step: str,
+    model: Any,
+    teacher: Any | None,
+    epochs: int,
+    learning_rate: float,
+    context: StepContext,
+    shaping: Shaping | None = None,
 ) -> dict[str, Any]:
-    """Trains a step's model in place, on a teacher's outputs or on the labels; what training did, as JSON."""
+    """Trains a step's flat model in place, on a teacher's outputs or on the labels; what training did, as JSON.
+
+    What its kernels have of zeros and shared values they keep, and `kept` names them.
+    """
     if not isinstance(context.data, Dataset):
         raise UsageError(f"{step} cannot train on arrays.", f"Set its epochs to 0: --set steps.{step}.epochs=0")
     if teacher is None and not context.data.class_names:
@@ -110,17 +122,20 @@ def taught(
     def tell(at: Progress) -> None:
         context.progress(replace(at, stage=step))
 
-    trained = train(
-        model,
-        context.data,
-        _gently(context.train, epochs, learning_rate),
-        teacher=teacher and Teacher(teacher, context.classifier and model.output_shape[-1] > 1),
-        state_dir=context.state,
-        seed=context.seed,
-        progress=tell,
-    )
+    with keeping(model) as kept:
+        trained = train(
+            model,
+            context.data,
+            _gently(context.train, epochs, learning_rate),
+            teacher=teacher and Teacher(teacher, context.classifier and model.output_shape[-1] > 1),
+            shaping=shaping,
+            state_dir=context.state,
+            seed=context.seed,
+            progress=tell,
+        )
     history = trained.history.to_dict("records")
-    return {"epochs": len(history), "best_epoch": trained.best_epoch, "seconds": trained.seconds, "history": history}
+    return {"epochs": len(history), "best_epoch": trained.best_epoch, "seconds": trained.seconds, "history": history,
+            "kept": [{"layer": one.layer, "text": one.text} for one in kept]}  # fmt: skip
 
 
 def _gently(config: Train, epochs: int, learning_rate: float) -> Train:

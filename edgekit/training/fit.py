@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import pandas as pd
@@ -36,6 +36,20 @@ MEMORY_ERRORS = ("ResourceExhaustedError", "OutOfMemoryError")  # TensorFlow's a
 
 SCORES = {"val_top1": "top-1", "val_agreement": "agreement"}
 
+
+class Shaping(Protocol):
+    """What changes the model's weights while it trains, such as pruning. Epochs that end before `share` of the training
+    is over are not yet what is wanted: none of them is the best one."""
+
+    share: float
+
+    def start(self) -> None:
+        """The model has the weights that training begins with, or goes on from."""
+
+    def before_step(self, step: int, of: int) -> None:
+        """Step `step` of all, counted from 0, is the next one."""
+
+
 Report = Callable[[int, int], None]  # done and total steps
 
 
@@ -58,6 +72,7 @@ def train(
     config: Train,
     *,
     teacher: Teacher | None = None,
+    shaping: Shaping | None = None,
     state_dir: Path | None = None,
     seed: int = 0,
     progress: Reporter = silent,
@@ -65,7 +80,7 @@ def train(
     """Trains a classifier on logits in place; afterwards it has the weights of its best epoch on `dataset.val`.
 
     With a `teacher` it learns that one's outputs, be it a classifier or not, and no labels; if no epoch is better on
-    `dataset.val` than the model was before, it stays as it was and `best_epoch` is 0.
+    `dataset.val` than the model was before, it stays as it was and `best_epoch` is 0. `shaping` is told of every step.
 
     With `config.fine_tune`, the layers that it names learn and batch normalization runs as in inference, whatever
     the model's `trainable` flags say; these are afterwards as they were.
@@ -83,14 +98,16 @@ def train(
     store = Store(state_dir, fingerprint(model, config, dataset.sha256, seed, teacher and teacher.model))
     first = model.get_weights()
     state, slots = store.load(model)
-    run = _Run(model, dataset, config, seed, progress, teacher)
+    run = _Run(model, dataset, config, seed, progress, teacher, shaping)
+    if shaping is not None:
+        shaping.start()
     write_curves = curve_writer(state_dir)
     try:
         with run.prepared():
             while not state.finished(config, run.last_unfreezing):
                 state = run.begin(state, slots)
                 row = run.epoch(len(state.rows), state.plateau.factor)
-                state = state.after(row, model, config)
+                state = state.after(row, model, config, wanted=run.settled(row["epoch"]))
                 store.save(state, model, run.optimizer, run.phase_number)
                 write_curves(row)
     finally:
@@ -135,8 +152,9 @@ class _Run:
         seed: int,
         progress: Reporter,
         teacher: Teacher | None,
+        shaping: Shaping | None,
     ) -> None:
-        self._model, self._config, self._teacher = model, config, teacher
+        self._model, self._config, self._teacher, self._shaping = model, config, teacher, shaping
         self._material = Material(dataset, config, seed, labels=teacher is None)
         self._progress, self._note = progress, ""
         with everything_trainable(model):
@@ -168,6 +186,10 @@ class _Run:
         assert self._learner is not None
         return self._learner.model.optimizer
 
+    def settled(self, epochs: float) -> bool:
+        """Whether the model is what is wanted after so many epochs."""
+        return self._shaping is None or epochs >= self._shaping.share * self._config.epochs
+
     def begin(self, state: State, slots: Slots) -> State:
         """Enters the phase of the next epoch; a plateau is waited for anew where the schedule starts.
 
@@ -181,7 +203,7 @@ class _Run:
         phase = self._phases[number]
         self.phase_number, self._learner = number, self._begin_phase(phase)
         slots.put(self.optimizer, number)
-        if self._teacher and not done:
+        if self._teacher and not done and self.settled(0):
             now = {f"val_{name}": value for name, value in self._learner.judge.evaluate(self._learner.val).items()}
             state = replace(state, best_score=score_of(now), best_weights=self._model.get_weights())
         return replace(state, plateau=Plateau()) if done == phase.since else state
@@ -207,7 +229,8 @@ class _Run:
         config, learner = self._config, self._learner
         assert learner is not None
         batches = learner.batches(number)
-        steps = _Steps(config, self._phases[self.phase_number], number, len(batches), plateau, self._report)
+        steps = _Steps(config, self._phases[self.phase_number], number, len(batches), plateau, self._report,
+                       self._shaping)  # fmt: skip
         with own_errors(batches, learner.val):
             fitted = learner.model.fit(batches, verbose=0, shuffle=False, callbacks=[steps]).history
             held_out = learner.judge.evaluate(learner.val, verbose=0, return_dict=True)
@@ -234,15 +257,26 @@ class _Run:
 class _Steps(keras.callbacks.Callback):
     """Sets the learning rate before each step, from the middle of the step's share of the epoch, and reports it."""
 
-    def __init__(self, config: Train, phase: Phase, epoch: int, steps: int, factor: float, report: Report) -> None:
+    def __init__(
+        self,
+        config: Train,
+        phase: Phase,
+        epoch: int,
+        steps: int,
+        factor: float,
+        report: Report,
+        shaping: Shaping | None,
+    ) -> None:
         super().__init__()
         self._config, self._phase, self._epoch, self._steps, self._factor = config, phase, epoch, steps, factor
-        self._report, self.rate = report, math.nan
+        self._report, self._shaping, self.rate = report, shaping, math.nan
 
     def on_train_batch_begin(self, batch: int, logs: object = None) -> None:
         position = self._epoch + (batch + 0.5) / self._steps
         self.rate = self._phase.rate_at(self._config, position) * self._factor
         self.model.optimizer.learning_rate.assign(self.rate)
+        if self._shaping is not None:
+            self._shaping.before_step(self._epoch * self._steps + batch, self._config.epochs * self._steps)
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         _check_finite((logs or {}).get("loss", 0.0), self._epoch, self._config)

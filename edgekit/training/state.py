@@ -50,11 +50,11 @@ class State:
         stopped = config.early_stopping is not None and waited >= config.early_stopping
         return done >= config.epochs or (done > counted_from and stopped)
 
-    def after(self, row: dict[str, float], model: keras.Model, config: Train) -> State:
-        """The state after one more epoch, which may be the best one by its `score_of`."""
+    def after(self, row: dict[str, float], model: keras.Model, config: Train, *, wanted: bool = True) -> State:
+        """The state after one more epoch, which, where it is `wanted`, may be the best one by its `score_of`."""
         rows, plateau = (*self.rows, row), self.plateau.after(row["val_loss"], config)
         score = score_of(row)
-        if score <= self.best_score:
+        if not wanted or score <= self.best_score:
             return State(rows, self.best_epoch, self.best_score, self.best_weights, plateau)
         return State(rows, len(rows), score, model.get_weights(), plateau)
 
