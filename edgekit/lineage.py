@@ -177,8 +177,12 @@ class Lineage:
 
     def exported_from(self, variant: Variant) -> dict[str, Any]:
         """What decides a variant's file."""
+        return self.exported_at(self.depth(variant), variant)
+
+    def exported_at(self, depth: int, variant: Variant) -> dict[str, Any]:
+        """What decides a file that is exported from the model behind so many steps."""
         return {
-            **self._stepped_from(self.depth(variant)),
+            **self._stepped_from(depth),
             **self._calibrated_from(),
             "variant": variant,
             "verify": self.recipe.verify.model_dump(mode="json"),
@@ -186,10 +190,11 @@ class Lineage:
 
     def exporter(self, variant: Variant) -> Any:
         """Made when the first variant of its model is exported; a run whose files are all there needs no TensorFlow."""
-        return self._exporter(self.depth(variant))
+        return self.exporter_at(self.depth(variant))
 
-    @functools.lru_cache(maxsize=3)  # noqa: B019 - as long as the run; there are no more models than three to export
-    def _exporter(self, depth: int) -> Any:
+    @functools.lru_cache(maxsize=3)  # noqa: B019 - as long as the run; variants are made of no more models than three
+    def exporter_at(self, depth: int) -> Any:
+        """Of the model behind so many steps."""
         from edgekit.exporting.export import Exporter, gives_probabilities
 
         if depth:

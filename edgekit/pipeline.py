@@ -17,6 +17,7 @@ from edgekit.data.arrays import ArrayData, load_arrays
 from edgekit.data.dataset import Dataset, load_data
 from edgekit.diagnosis import diagnose
 from edgekit.errors import CheckFailed, UsageError
+from edgekit.ledger import ledger
 from edgekit.lineage import Lineage
 from edgekit.models.backend import require_exporting
 from edgekit.progress import Progress, Reporter, silent
@@ -144,6 +145,7 @@ class _Job:
         diagnosis = diagnose(self.lineage, exported)
         evaluated = {variant: self._evaluate(variant, path) for variant, path in files.items() if self._labelled}
         measured = self._bench(files)
+        steps_brought = ledger(self.lineage)
         rows, choice = variant_rows(exported, evaluated, measured, self.recipe.budget, self.run.folder)
         results = {
             **self._record(started, now(), choice.chosen and exported[choice.chosen]["file"]),
@@ -152,6 +154,7 @@ class _Job:
             "dataset": describe(self.data),
             "training": trained,
             "steps": steps,
+            "ledger": steps_brought,
             "mixed": exported.get("mixed", {}).get("mixed"),
             "diagnosis": diagnosis,
             "variants": rows,

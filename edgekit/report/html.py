@@ -45,6 +45,7 @@ def html_report(results: Results) -> str:
         footnote=footnote(results),
         thread_columns=THREAD_COLUMNS, thread_rows=thread_rows(results),
         steps=steps.steps(results), mixed=steps.mixed(results), diagnosis=steps.diagnosis(results),
+        ledger_titles=steps.LEDGER_TITLES, ledger_rows=steps.ledger(results),
         cost_titles=steps.COST_TITLES, cost_rows=steps.costs(results),
         parity_titles=facts.PARITY_TITLES, parity_rows=facts.parity(results),
         facts={name: getattr(facts, name)(results) for name in ("usage", "conditions", "data", "made", "training")},

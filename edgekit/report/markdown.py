@@ -12,6 +12,7 @@ from edgekit.report.verdict import verdict
 
 Results = Mapping[str, Any]
 MOST_CLASSES = 20  # rows of the class table
+LEDGER = "What each step brought, as files of the same kind, measured side by side:"
 MOST_EPOCHS = 6  # rows of the training table
 
 
@@ -88,6 +89,8 @@ def _steps(results: Results) -> list[str]:
     taken = [part for title, told in steps.steps(results) for part in (f"### {text(title)}", _facts(told))]
     mixed, diagnosis, costs = steps.mixed(results), steps.diagnosis(results), steps.costs(results)
     parts = ["## Steps", *taken] if taken else []
+    brought = steps.ledger(results)
+    parts += [LEDGER, table(steps.LEDGER_TITLES, brought)] if brought else []
     parts += ["## The mixed variant", _facts(mixed)] if mixed else []
     parts += ["## Where quantization loses"] if diagnosis or costs else []
     parts += [_facts(diagnosis)] if diagnosis else []

@@ -12,6 +12,7 @@ Facts = list[tuple[str, str]]
 MOST_NOTES = 6  # different texts of one step; results.json has all
 MOST_LAYERS = 8  # names behind one text
 MOST_COSTS = 10  # rows of the sensitivity table
+LEDGER_TITLES = ("Behind", "Size", "Packed", "MACs", "Latency ms", "Validation top-1", "Against the row above")
 COST_TITLES = ("Layer", "Operator", "Same answer", "SQNR dB", "Points lost")
 
 
@@ -76,6 +77,31 @@ def _drawn(found: Mapping[str, Any]) -> str:
     )
 
 
+def ledger(results: Results) -> list[list[str]]:
+    """What each step brought: rows under LEDGER_TITLES."""
+    return [_brought(row) for row in results.get("ledger", [])]
+
+
+def _brought(row: Mapping[str, Any]) -> list[str]:
+    return [
+        row["after"],
+        wording.size(row["model_bytes"]),
+        wording.size(row["gzip_bytes"]),
+        wording.millions(row["macs"]),
+        wording.significant(row["latency_ms"]["median"]),
+        wording.NO_LABELS
+        if row["top1"] is None
+        else f"{wording.percent(row['top1']['value'])} of {row['top1']['n']:,}",
+        _gain(row["gain"]) if row["gain"] else "",
+    ]
+
+
+def _gain(gain: Mapping[str, Any]) -> str:
+    said = {"model_bytes": "size", "gzip_bytes": "packed", "latency": "latency"}
+    told = [f"{what} {gain[name]:.2f} times" for name, what in said.items() if name not in gain["no_gain"]]
+    return ", ".join(told) or "no gain"
+
+
 def costs(results: Results) -> list[list[str]]:
     """The layers that lose most when each is quantized alone: rows under COST_TITLES."""
     found = (results.get("mixed") or results.get("diagnosis") or {}).get("sensitivity")
@@ -124,6 +150,8 @@ def _notes(term: str, notes: Sequence[Mapping[str, str]]) -> Facts:
 def _figures(figures: Mapping[str, Any]) -> Facts:
     training, agreed = figures.get("training"), figures.get("agreement")
     told = [("Training", _training(training))] if training else []
+    if figures.get("sparsity") is not None:
+        told.append(("Zeros", f"{wording.percent(figures['sparsity'])} of {figures['weights']:,} weights"))
     if agreed:
         told.append(("Says what its int8 file says", f"for {wording.proportion(agreed)} held-out samples"))
     elif figures.get("sqnr_db") is not None:
