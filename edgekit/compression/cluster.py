@@ -8,7 +8,9 @@ values. The largest weights and zeros are values of their own, so that scales an
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
 
@@ -22,6 +24,7 @@ from edgekit.compression.weight_patterns import (
     LEAST_ZEROS,
     Shared,
     channel_axes,
+    keep,
     sparsity,
     weighted_layers,
 )
@@ -31,14 +34,43 @@ from edgekit.step_config import Cluster
 MOST_WEIGHTS = 100_000  # that k-means looks at in a layer; all of them get the centroids
 
 
-def cluster(model: Any, config: Cluster | None = None, *, seed: int = 0) -> Stepped:
+def cluster(
+    model: Any,
+    *,
+    clusters: int = 16,
+    scale: Literal["channel", "layer"] = "channel",
+    init: Literal["kmeans++", "linear", "density"] = "kmeans++",
+    depthwise: bool = False,
+    exclude: Collection[str] = (),
+    seed: int = 0,
+) -> Stepped:
     """The model with the weights of each layer moved to the nearest of a few values; to be fine-tuned by your script.
 
-    `keep(Stepped.model)` (weight_patterns) keeps the values shared while it is. A functional or sequential Keras model
-    is lowered first, its layers keep their names. The figures are those of `train_clustered`. Raises BadInput: no layer
-    with enough weights, a pattern that fits no layer.
+    The values stay shared while `Stepped.model` is fitted. A functional or sequential Keras model is lowered first, its
+    layers keep their names. The settings are those of the step, the figures those of `train_clustered`. Raises
+    BadInput: no layer with enough weights, a name or pattern in `exclude` that fits no layer; ValueError for settings
+    that make no sense.
     """
-    config = config or Cluster()
+    settings = {"clusters": clusters, "scale": scale, "init": init, "depthwise": depthwise, "exclude": tuple(exclude)}
+    done = _at_once(model, Cluster.model_validate(settings), seed)
+    return replace(done, done=(*done.done, *keep(done.model)))
+
+
+def train_clustered(model: Any, config: Cluster, context: StepContext) -> Stepped:
+    """The step of a recipe: clusters, then trains the values. `model` is on logits.
+
+    Its figures: `weights` of the layers that are clustered, `layers`, a row each, and `training` (None where nothing is
+    trained). Raises as `cluster`, BadInput and UsageError as training does.
+    """
+    done = _at_once(model, config, context.seed)
+    if not config.epochs:
+        return done
+    teacher = model if config.distil else None
+    training = taught("cluster", done.model, teacher, config.epochs, config.learning_rate, context)
+    return replace(done, figures={**done.figures, "training": training})
+
+
+def _at_once(model: Any, config: Cluster, seed: int) -> Stepped:
     lowered = lower(model)
     clustered, skipped = _clustered_layers(lowered.model, config)
     rows = []
@@ -56,20 +88,6 @@ def cluster(model: Any, config: Cluster | None = None, *, seed: int = 0) -> Step
         (*lowered.skipped, *skipped),
         {"weights": sum(row["weights"] for row in rows), "layers": rows, "training": None},
     )
-
-
-def train_clustered(model: Any, config: Cluster, context: StepContext) -> Stepped:
-    """The step of a recipe: clusters, then trains the values. `model` is on logits.
-
-    Its figures: `weights` of the layers that are clustered, `layers`, a row each, and `training` (None where nothing is
-    trained). Raises as `cluster`, BadInput and UsageError as training does.
-    """
-    done = cluster(model, config, seed=context.seed)
-    if not config.epochs:
-        return done
-    teacher = model if config.distil else None
-    training = taught("cluster", done.model, teacher, config.epochs, config.learning_rate, context)
-    return Stepped(done.model, done.done, done.skipped, {**done.figures, "training": training})
 
 
 def shared_by(kernel: np.ndarray, axes: tuple[int, ...], config: Cluster, seed: int) -> Shared:

@@ -7,9 +7,11 @@ the squares not smaller than it in its layer, so that layers of any scale compar
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
 
+import keras
 import numpy as np
 
 from edgekit.compression.fold import is_depthwise
@@ -17,7 +19,7 @@ from edgekit.compression.graph import graph_of, matching
 from edgekit.compression.lower import lower
 from edgekit.compression.step import Note, Stepped
 from edgekit.compression.train_quantized import StepContext, taught
-from edgekit.compression.weight_patterns import KeepZeros, sparsity, weighted_layers
+from edgekit.compression.weight_patterns import KeepZeros, keep, weighted_layers, zeros
 from edgekit.errors import BadInput
 from edgekit.step_config import Prune
 
@@ -27,20 +29,47 @@ UPDATES = 20  # of the masks during a ramp, at least where it has as many steps
 SELDOMEST = 100  # steps between two updates: tfmot's
 
 
-def prune(model: Any, config: Prune | None = None) -> Stepped:
+def prune(
+    model: Any,
+    *,
+    sparsity: float = 0.5,
+    pattern: str | None = None,
+    scope: Literal["layer", "global"] = "layer",
+    depthwise: bool = False,
+    exclude: Collection[str] = (),
+) -> Stepped:
     """The model with its smallest weights set to 0 at once, the others as they were; to be fine-tuned by your script.
 
-    `keep(Stepped.model)` (weight_patterns) keeps the zeros while it is. A functional or sequential Keras model is
-    lowered first, its layers keep their names. The figures are those of `train_pruned`. Raises BadInput: no layer that
-    can be pruned, a pattern that fits no layer.
+    A share `sparsity` of the weights of each layer, or of all together (`scope`), or with `pattern` "n:m" all but n of
+    m along the input channels. The zeros stay while `Stepped.model` is fitted. A functional or sequential Keras model
+    is lowered first, its layers keep their names. The figures are those of `train_pruned`. Raises BadInput: no layer
+    that can be pruned, a name or pattern in `exclude` that fits no layer; ValueError for settings that make no sense.
     """
-    config = config or Prune()
-    lowered = lower(model)
-    pruned, skipped = _pruned_layers(lowered.model, config)
-    masks = masks_of({layer.name: np.asarray(layer.kernel) for layer in pruned}, config, config.target)
-    for layer in pruned:
-        layer.kernel.assign(np.asarray(layer.kernel) * masks[layer.name])
-    return _reported(lowered, pruned, skipped, {})
+    share = {"sparsity": sparsity} if pattern is None else {"pattern": pattern}
+    config = Prune.model_validate({**share, "scope": scope, "depthwise": depthwise, "exclude": tuple(exclude)})
+    done = _at_once(model, config)
+    return replace(done, done=(*done.done, *keep(done.model)))
+
+
+class GradualPruning(keras.callbacks.Callback):  # type: ignore[misc]
+    """For `fit` in your own script: zeros grow over the first half of its steps, and stay.
+
+    `model` is the functional or sequential model that is fitted; its Conv2D and Dense kernels are pruned, those of
+    nested models are not. The settings are those of `prune`. Raises as `prune` does.
+    """
+
+    def __init__(self, model: Any, *, sparsity: float = 0.5, exclude: Collection[str] = ()) -> None:
+        super().__init__()
+        config = Prune(sparsity=sparsity, exclude=tuple(exclude))
+        self._ramp, self._step = Ramp(_pruned_layers(model, config)[0], config), 0
+
+    def on_train_begin(self, logs: object = None) -> None:
+        self._step = 0
+        self._ramp.start()
+
+    def on_train_batch_begin(self, batch: int, logs: object = None) -> None:
+        self._ramp.before_step(self._step, self.params["epochs"] * self.params["steps"])
+        self._step += 1
 
 
 def train_pruned(model: Any, config: Prune, context: StepContext) -> Stepped:
@@ -50,7 +79,7 @@ def train_pruned(model: Any, config: Prune, context: StepContext) -> Stepped:
     (None where nothing is trained). Raises as `prune`, BadInput and UsageError as training does.
     """
     if not config.epochs:
-        return prune(model, config)
+        return _at_once(model, config)
     lowered = lower(model)
     pruned, skipped = _pruned_layers(lowered.model, config)
     teacher = model if config.distil else None
@@ -58,6 +87,15 @@ def train_pruned(model: Any, config: Prune, context: StepContext) -> Stepped:
     training = taught("prune", lowered.model, teacher, config.epochs, config.learning_rate, context, shaping=ramp)
     ramp.release()
     return _reported(lowered, pruned, skipped, {"training": training})
+
+
+def _at_once(model: Any, config: Prune) -> Stepped:
+    lowered = lower(model)
+    pruned, skipped = _pruned_layers(lowered.model, config)
+    masks = masks_of({layer.name: np.asarray(layer.kernel) for layer in pruned}, config, config.target)
+    for layer in pruned:
+        layer.kernel.assign(np.asarray(layer.kernel) * masks[layer.name])
+    return _reported(lowered, pruned, skipped, {})
 
 
 class Ramp:
@@ -180,8 +218,9 @@ def _reason(layer: Any, config: Prune, excluded: set[str]) -> str | None:
 
 def _reported(lowered: Stepped, pruned: Sequence[Any], skipped: Sequence[Note], more: Mapping[str, Any]) -> Stepped:
     kernels = {layer.name: np.asarray(layer.kernel) for layer in pruned}
-    rows = [{"layer": name, "weights": k.size, "sparsity": round(sparsity(k), 6)} for name, k in kernels.items()]
-    weights, zeros = sum(k.size for k in kernels.values()), sum(int((k == 0).sum()) for k in kernels.values())
-    figures = {"weights": weights, "zeros": zeros, "sparsity": zeros / weights, "layers": rows, "training": None}
+    counts = {name: (kernel.size, int(zeros(kernel).sum())) for name, kernel in kernels.items()}
+    rows = [{"layer": name, "weights": n, "sparsity": round(gone / n, 6)} for name, (n, gone) in counts.items()]
+    weights, gone = (sum(count[place] for count in counts.values()) for place in (0, 1))
+    figures = {"weights": weights, "zeros": gone, "sparsity": gone / weights, "layers": rows, "training": None}
     notes = [Note(row["layer"], f"{row['sparsity']:.1%} of {row['weights']:,} weights are 0") for row in rows]
     return Stepped(lowered.model, (*lowered.done, *notes), (*lowered.skipped, *skipped), {**figures, **more})

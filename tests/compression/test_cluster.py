@@ -15,7 +15,7 @@ from edgekit.models.backend import import_keras
 from edgekit.models.zoo import build
 from edgekit.recipe import Recipe
 from edgekit.runtime.flatbuffer import op_name, parse
-from edgekit.step_config import Cluster, Prune, Step
+from edgekit.step_config import Step
 from edgekit.train_config import Train
 from edgekit.training.fit import train
 from tests.compression.test_train_quantized import context, top1
@@ -49,7 +49,7 @@ def codes_of(content: bytes) -> list[np.ndarray]:
 
 def test_every_layer_has_so_many_values_a_multiple_of_each_channels_largest(trained: Any) -> None:
     before = {layer.name: np.asarray(layer.kernel) for layer in weighted_layers(trained)}
-    stepped = cluster(trained, Cluster(clusters=12))
+    stepped = cluster(trained, clusters=12)
     for layer, row in zip(weighted_layers(stepped.model), stepped.figures["layers"], strict=True):
         kernel, axes = np.asarray(layer.kernel), tuple(range(len(layer.kernel.shape) - 1))
         largest = np.abs(before[layer.name]).max(axis=axes)
@@ -60,14 +60,14 @@ def test_every_layer_has_so_many_values_a_multiple_of_each_channels_largest(trai
 
 @pytest.mark.parametrize("init", ["kmeans++", "linear", "density"])
 def test_tfmots_way_is_a_few_values_in_all(init: str, trained: Any) -> None:
-    stepped = cluster(trained, Cluster(clusters=8, scale="layer", init=init))
+    stepped = cluster(trained, clusters=8, scale="layer", init=init)
     for layer in weighted_layers(stepped.model):
         assert len(np.unique(np.asarray(layer.kernel))) <= 8
 
 
 def test_pruned_zeros_are_kept_and_nothing_else_becomes_zero(trained: Any) -> None:
-    pruned = prune(trained, Prune(sparsity=0.6)).model
-    stepped = cluster(pruned, Cluster(clusters=16))
+    pruned = prune(trained, sparsity=0.6).model
+    stepped = cluster(pruned, clusters=16)
     for before, after in zip(weighted_layers(pruned), weighted_layers(stepped.model), strict=True):
         np.testing.assert_array_equal(np.asarray(after.kernel) == 0, np.asarray(before.kernel) == 0)
 
@@ -107,7 +107,7 @@ def test_sparse_clustered_and_quantized_keeps_all_of_it(trained: Any, data: ek.D
 def test_small_depthwise_and_excluded_layers_are_left_and_named() -> None:
     keras.utils.set_random_seed(0)
     model = build("mobilenet_v2", classes=10, input_shape=(32, 32, 3), alpha=0.35)
-    stepped = cluster(model, Cluster(clusters=16, exclude=("*logits",)))
+    stepped = cluster(model, clusters=16, exclude=("*logits",))
     reasons = {note.layer: note.text for note in stepped.skipped}
     assert reasons["block1_depthwise"].startswith("not clustered: depthwise")
     assert "excluded: not clustered" in reasons.values() and "too few for 16 values" in " ".join(reasons.values())

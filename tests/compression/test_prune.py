@@ -49,7 +49,7 @@ def mobilenet() -> Any:
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 def test_each_layer_has_its_share_of_zeros_to_the_weight(share: float) -> None:
-    stepped = prune(mobilenet(), Prune(sparsity=share))
+    stepped = prune(mobilenet(), sparsity=share)
     assert stepped.figures["sparsity"] == pytest.approx(share, abs=0.001)
     pruned = {row["layer"] for row in stepped.figures["layers"]}
     for name, kernel in kernels(stepped.model).items():
@@ -60,7 +60,7 @@ def test_each_layer_has_its_share_of_zeros_to_the_weight(share: float) -> None:
 
 
 def test_over_all_layers_the_total_is_to_the_weight_and_no_layer_is_lost() -> None:
-    stepped = prune(mobilenet(), Prune(sparsity=0.9, scope="global", depthwise=True))
+    stepped = prune(mobilenet(), sparsity=0.9, scope="global", depthwise=True)
     found = kernels(stepped.model)
     total = sum(kernel.size for kernel in found.values())
     assert stepped.figures["zeros"] == round(0.9 * total) == sum(int((k == 0).sum()) for k in found.values())
@@ -187,16 +187,32 @@ def test_a_run_that_was_killed_comes_out_the_same(trained: Any, data: ek.Dataset
         np.testing.assert_array_equal(ours, theirs)
 
 
+def test_in_a_script_of_ones_own_zeros_grow_and_stay(data: ek.Dataset) -> None:
+    model = small.model()
+    model.compile(keras.optimizers.Adam(3e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    images = data.train.read(range(256)) / 127.5 - 1
+    labels = data.train.labels[:256]
+    model.fit(
+        images, labels, epochs=4, verbose=0, callbacks=[ek.GradualPruning(model, sparsity=0.6, exclude=["first"])]
+    )
+    found = {name: sparsity(kernel) for name, kernel in kernels(model).items()}
+    assert found == {"first": 0, "second": pytest.approx(0.6, abs=0.01), "logits": pytest.approx(0.6, abs=0.01)}
+    stepped = ek.prune(model, sparsity=0.8)
+    stepped.model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    stepped.model.fit(images, labels, verbose=0)
+    assert all(sparsity(kernel) == pytest.approx(0.8, abs=0.01) for kernel in kernels(stepped.model).values())
+
+
 # ---- what it is asked that cannot be --------------------------------------------------------------------------------
 
 
 def test_a_pattern_longer_than_the_channels_is_said(trained: Any) -> None:
-    stepped = prune(trained, Prune(pattern="2:4"))
+    stepped = prune(trained, pattern="2:4")
     assert {note.layer: note.text for note in stepped.skipped}["first"] == (
         "not pruned: 3 input channels are fewer than the pattern 2:4 counts"
     )
     with pytest.raises(BadInput, match="has no layer to prune: first: not pruned: 3 input channels are fewer"):
-        prune(trained, Prune(pattern="300:600"))
+        prune(trained, pattern="300:600")
 
 
 def test_settings_that_make_no_sense_are_refused() -> None:
