@@ -249,3 +249,24 @@ def test_what_a_configuration_cannot_mean() -> None:
             Distil.model_validate(wrong)
     with pytest.raises(ValidationError, match="distil: fine_tune.mode features"):
         Train(fine_tune=FineTune(mode="features"), distil=Distil(teacher=("a.keras",)))
+
+
+def test_the_configuration_names_the_teacher(teacher: keras.Model, tmp_path: Path) -> None:
+    """A file that takes raw pixels and ends in a softmax teaches as the model itself does; two as their mean."""
+    image = keras.Input((small.SIZE, small.SIZE, 3))
+    copy = keras.models.clone_model(teacher)
+    copy.set_weights(teacher.get_weights())
+    scores = copy(layers.Rescaling(1 / 127.5, -1.0)(image))
+    keras.Model(image, layers.Softmax()(scores)).save(tmp_path / "raw.keras")
+    teacher.save(tmp_path / "plain.keras")
+    named, given, two = (small.model(seed=2) for _ in range(3))
+    config = QUICK.model_copy(update={"distil": Distil(teacher=(str(tmp_path / "raw.keras"),))})
+    trained = train(named, small.digits(), config)
+    train(given, small.digits(), QUICK, teacher=Teacher(teacher, transfer=Transfer()))
+    for ours, theirs in zip(named.get_weights(), given.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-3)
+    both = tuple(str(tmp_path / f"{name}.keras") for name in ("raw", "plain"))
+    together = train(two, small.digits(), QUICK.model_copy(update={"distil": Distil(teacher=both)}))
+    assert together.notes == trained.notes and "validation images right" in trained.notes[0]
+    for ours, theirs in zip(two.get_weights(), given.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-3)
