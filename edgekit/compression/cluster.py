@@ -67,7 +67,7 @@ def train_clustered(model: Any, config: Cluster, context: StepContext) -> Steppe
     done = cluster(model, config, seed=context.seed)
     if not config.epochs:
         return done
-    teacher = model if config.distil else None
+    teacher = context.teaching(model, config.distil)
     training = taught("cluster", done.model, teacher, config.epochs, config.learning_rate, context)
     return Stepped(done.model, done.done, done.skipped, {**done.figures, "training": training})
 
