@@ -117,7 +117,9 @@ class Recipe(Frozen):
         check_order(self.steps, self.variants)
         untaught = [step.name for step in self.steps if step.needs_teacher and self.train.distil is None]
         if untaught:
-            raise ValueError(f"steps: {untaught[0]} learns from the teacher of train.distil, and there is none; name one")
+            raise ValueError(
+                f"steps: {untaught[0]} learns from the teacher of train.distil, and there is none; name one"
+            )
         return self
 
     @property
