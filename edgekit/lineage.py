@@ -125,7 +125,7 @@ class Lineage:
         from edgekit.exporting.export import gives_probabilities
         from edgekit.training.teacher import teacher_of
 
-        distil = self.recipe.train.distil if taught and isinstance(self.data, Dataset) else None
+        distil, data = self.recipe.train.distil, self.data
         probabilities = gives_probabilities(self._original)
         return StepContext(
             data=self.data,
@@ -137,7 +137,7 @@ class Lineage:
             classifier=bool(self.data.class_names) or probabilities,
             seed=self.recipe.seed,
             progress=self.progress,
-            teacher=distil and teacher_of(distil, self.data),
+            teacher=teacher_of(distil, data) if taught and distil and isinstance(data, Dataset) else None,
         )
 
     # ---- models -------------------------------------------------------------------------------------------------

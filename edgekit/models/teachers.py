@@ -102,6 +102,10 @@ def _check(name: str, model: Any, preprocess: Preprocess, class_names: tuple[str
             f"The teacher {name} takes images of {theirs}, the student's are {ours}.",
             "Choose the image size that the teacher was trained with, or train it again with this one.",
         )
+    dtypes = [one.dtype for one in (*model.inputs, *model.outputs)]
+    if dtypes != ["float32", "float32"]:
+        said = f"The teacher {name} takes {dtypes[0]} and gives {dtypes[1]}, and a student works in float32."
+        raise BadInput(said, "Build it with an input and a last layer of float32, and save that.")
     if class_names and shapes[1][0] != len(class_names):
         raise BadInput(
             f"The teacher {name} knows {shapes[1][0]} classes, the data have {len(class_names)}.",

@@ -20,9 +20,9 @@ CLASSES = ("a", "b", "c")
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), np.uint8)
 
 
-def network(seed: int = 0, classes: int = 3, size: int = 8) -> Any:
+def network(seed: int = 0, classes: int = 3, size: int = 8, dtype: str = "float32") -> Any:
     keras.utils.set_random_seed(seed)
-    image = keras.Input((size, size, 3))
+    image = keras.Input((size, size, 3), dtype=dtype)
     x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3, activation="relu")(image))
     return keras.Model(image, layers.Dense(classes)(x))
 
@@ -92,12 +92,13 @@ def test_of_several_the_softened_probabilities_are_averaged(temperature: float, 
     [
         ("knows 5 classes, the data have 3", {"classes": 5}, {}),
         ("takes images of 16x16x3, the student's are 8x8x3", {"size": 16}, {}),
+        ("takes uint8 and gives float32, and a student works in float32", {"dtype": "uint8"}, {}),
         ("other pixels than the student: resize bicubic instead of bilinear, crop center", {}, {"preprocess": "lite"}),
         ("Unknown preprocessing preset 'inception'", {}, {"preprocess": "inception"}),
     ],
 )
 def test_one_that_does_not_fit_is_refused(
-    said: str, model: dict[str, int], changes: dict[str, str], tmp_path: Path
+    said: str, model: dict[str, Any], changes: dict[str, str], tmp_path: Path
 ) -> None:
     config = Distil(teacher=(saved(network(**model), tmp_path),), **changes)
     with pytest.raises(BadInput, match=said):
