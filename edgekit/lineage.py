@@ -36,7 +36,7 @@ class Lineage:
     def train(self) -> Made:
         """What training did: history, best epoch, seconds, advice."""
         if not self.recipe.train.epochs:
-            return {"history": [], "best_epoch": 0, "seconds": 0.0, "advice": []}
+            return {"history": [], "best_epoch": 0, "seconds": 0.0, "advice": [], "notes": []}
         return self.run.stage("train", self._trained_from(), self._training)
 
     def _trained_from(self) -> dict[str, Any]:
@@ -72,6 +72,7 @@ class Lineage:
             "best_epoch": trained.best_epoch,
             "seconds": trained.seconds,
             "advice": list(trained.advice),
+            "notes": list(trained.notes),
         }
 
     # ---- steps --------------------------------------------------------------------------------------------------
@@ -84,7 +85,7 @@ class Lineage:
         def work(state: Path) -> tuple[list[Path], Made]:
             from edgekit.compression.steps import take
 
-            context = self._context(state)
+            context = self._context(state, step.needs_teacher)
             stepped = take(self._before(number), step, context)
             model, report = state / MODEL, state / "report.json"
             stepped.model.save(_beside(model))
@@ -119,10 +120,12 @@ class Lineage:
         return {**found, "calibration": self.recipe.data.calibration_images,
                 "quantize": self.recipe.quantize.model_dump(mode="json")}  # fmt: skip
 
-    def _context(self, state: Path) -> Any:
+    def _context(self, state: Path, taught: bool) -> Any:
         from edgekit.compression.train_quantized import StepContext
         from edgekit.exporting.export import gives_probabilities
+        from edgekit.training.teacher import teacher_of
 
+        distil, data = self.recipe.train.distil, self.data
         probabilities = gives_probabilities(self._original)
         return StepContext(
             data=self.data,
@@ -134,6 +137,7 @@ class Lineage:
             classifier=bool(self.data.class_names) or probabilities,
             seed=self.recipe.seed,
             progress=self.progress,
+            teacher=teacher_of(distil, data) if taught and distil and isinstance(data, Dataset) else None,
         )
 
     # ---- models -------------------------------------------------------------------------------------------------

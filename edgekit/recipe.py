@@ -115,6 +115,11 @@ class Recipe(Frozen):
     @model_validator(mode="after")
     def _steps_fit(self) -> Self:
         check_order(self.steps, self.variants)
+        untaught = [step.name for step in self.steps if step.needs_teacher and self.train.distil is None]
+        if untaught:
+            raise ValueError(
+                f"steps: {untaught[0]} learns from the teacher of train.distil, and there is none; name one"
+            )
         return self
 
     @property

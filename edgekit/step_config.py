@@ -37,9 +37,13 @@ EightBits = Annotated[
         "first, the last and the depthwise ones"
     ),
 ]
-Distil = Field(
-    default=True, description="learn the outputs of the model before, which needs no labels; false: learn the labels"
-)
+TaughtBy = Annotated[
+    bool | Literal["teacher"],
+    Field(
+        description="learn the outputs of the model before, which needs no labels; false: learn the labels; teacher: "
+        "learn from the teacher of train.distil, as that says, with the labels"
+    ),
+]
 
 
 class _Config(BaseModel):
@@ -84,7 +88,7 @@ class Prune(_Config):
     learning_rate: Rate = Field(default=1.0e-3, description="its peak, after a warm-up; a cosine down to 0 follows")
     depthwise: bool = Field(default=False, description="prune depthwise kernels too")
     exclude: Annotated[Names, Field(description="layers that are not pruned, by name or pattern")] = ()
-    distil: bool = Distil
+    distil: TaughtBy = True
 
     @property
     def kept_of(self) -> tuple[int, int]:
@@ -122,7 +126,7 @@ class Cluster(_Config):
     learning_rate: Rate = Field(default=1.0e-4, description="its peak, after a warm-up; a cosine down to 0 follows")
     depthwise: bool = Field(default=False, description="cluster depthwise kernels too")
     exclude: Annotated[Names, Field(description="layers that are not clustered, by name or pattern")] = ()
-    distil: bool = Distil
+    distil: TaughtBy = True
 
 
 class Equalize(_Config):
@@ -160,7 +164,7 @@ class QuantizeAware(_Config):
     )
     exclude: Names = ()
     eight_bits: EightBits = None
-    distil: bool = Distil
+    distil: TaughtBy = True
 
 
 # What may stand in a recipe's `steps:`, in the order in which they usually do.
@@ -210,7 +214,12 @@ class Step(_Config):
 
     @property
     def needs_labels(self) -> bool:
-        return self.trains and not getattr(self.config, "distil", True)
+        return self.trains and getattr(self.config, "distil", True) is not True
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether it learns from that of train.distil."""
+        return self.trains and getattr(self.config, "distil", True) == "teacher"
 
     @model_validator(mode="before")
     @classmethod

@@ -80,7 +80,7 @@ class ZooNetwork:
     def identity(self) -> dict[str, Any]:
         weights = self._recipe.model.weights
         files = {"weights_sha256": _digest(Path(weights))} if weights and weights != IMAGENET else {}
-        return {"model": self._recipe.model.model_dump(mode="json"), **files}
+        return {"model": self._recipe.model.model_dump(mode="json"), **files, **_teachers(self._recipe)}
 
     def inputs(self) -> tuple[Spec, ...]:
         feed = self.preprocess()
@@ -133,6 +133,7 @@ class OwnModel:
         return {
             **{f"{name}_sha256": _digest(Path(path)) for name, path in files.items() if path is not None},
             "new_head": self._recipe.model.new_head,
+            **_teachers(self._recipe),
         }
 
     @functools.cached_property
@@ -226,6 +227,13 @@ def _imagenet() -> Classes:
 
 def _for_files(name: str) -> str:
     return re.sub(r"[^\w.-]+", "_", name).strip("_.") or "model"
+
+
+def _teachers(recipe: Recipe) -> dict[str, str]:
+    """Digests of the files that training, or a step, learns from."""
+    used = recipe.train.epochs or any(step.needs_teacher for step in recipe.steps)
+    names = recipe.train.distil.teacher if recipe.train.distil and used else ()
+    return {f"teacher_{number}_sha256": _digest(Path(name)) for number, name in enumerate(names) if is_path(name)}
 
 
 def _digest(path: Path) -> str:

@@ -6,6 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from edgekit.distil_config import Distil
+
 Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -140,10 +142,16 @@ class Train(BaseModel):
     fine_tune: FineTune | None = Field(
         default=None, description="of a network that comes with weights; without it every layer learns alike"
     )
+    distil: Distil | None = Field(
+        default=None,
+        description="learn from a teacher too; with fine_tune, from the epoch on in which layers of the base learn",
+    )
 
     @model_validator(mode="after")
     def _unfreezes_in_time(self) -> Self:
         tuned = self.fine_tune
+        if tuned and tuned.mode == "features" and self.distil:
+            raise ValueError("distil: fine_tune.mode features trains the head alone, on labels; choose another mode")
         if tuned is None or tuned.mode == "features" or self.epochs == 0:
             return self
         steps = tuned.groups if tuned.mode == "progressive" else 1

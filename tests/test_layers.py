@@ -13,7 +13,8 @@ PACKAGE = Path(edgekit.__file__).parent
 
 # Room -> level. A module may import rooms of lower levels, and its own.
 LEVELS = {
-    "errors": 0.0, "progress": 0.0, "train_config": 0.0, "step_config": 0.0, "quantize_config": 0.0,
+    "errors": 0.0, "progress": 0.0, "train_config": 0.05, "step_config": 0.0, "quantize_config": 0.0,
+    "distil_config": 0.0,
     "recipe_names": 0.2, "yaml_lines": 0.2,
     "preprocess": 0.1, "artifact": 0.2, "recipe": 0.3, "schemas": 0.4,
     "measurement.protocol": 0.0, "measurement.agent": 0.0,

@@ -154,3 +154,28 @@ def test_steps_that_cannot_be_taken(tmp_path: Path) -> None:
     excluded = {"quantize_aware": {"exclude": ["nowhere*"]}}
     with pytest.raises(BadInput, match="Unknown layer 'nowhere"), pytest.warns(match="random weights"):
         compress(recipe(excluded, train__epochs=0), out=tmp_path / "run")
+
+
+def test_a_teacher_from_a_file_decides_the_run(tmp_path: Path) -> None:
+    """It teaches the training and the step; another file of the same name is another run."""
+
+    def teacher(seed: int) -> None:
+        keras.utils.set_random_seed(seed)
+        image = keras.Input((12, 12, 3))
+        x = keras.layers.Conv2D(8, 3, activation="relu")(image)
+        scores = keras.layers.Dense(10)(keras.layers.GlobalAveragePooling2D()(x))
+        keras.Model(image, scores).save(tmp_path / "teacher.keras")
+
+    step = {"quantize_aware": {"epochs": 1, "distil": "teacher"}}
+    wanted = recipe(step, variants=["float32", "int8"], train__distil={"teacher": str(tmp_path / "teacher.keras")})
+    teacher(1)
+    first = compress(wanted, out=tmp_path / "run")
+    told = first.results["training"]["notes"], first.results["steps"][0]["figures"]["training"]["notes"]
+    assert "of the validation images right" in told[0][0]
+    assert "since the images are augmented" in told[0][1] and told[1] == told[0]
+    assert "validation images right" in (tmp_path / "run" / "report.md").read_text("utf-8")
+    before = times(tmp_path / "run")
+    assert digests(compress(wanted, out=tmp_path / "run")) == digests(first) and times(tmp_path / "run") == before
+    teacher(2)
+    second = compress(wanted, out=tmp_path / "run")
+    assert not set(digests(second).values()) & set(digests(first).values())

@@ -108,3 +108,13 @@ def test_which_steps_want_what() -> None:
     assert (step(distil=False).trains, step(distil=False).needs_labels) == (True, True)
     assert (step(epochs=0, distil=False).trains, step(epochs=0, distil=False).needs_labels) == (False, False)
     assert Step(rewrite=Rewrite(finetune_epochs=1)).trains and not Step(rewrite=Rewrite()).trains
+    assert (step(distil="teacher").needs_labels, step(distil="teacher").needs_teacher) == (True, True)
+    assert not step().needs_teacher and not step(epochs=0, distil="teacher").needs_teacher
+
+
+def test_a_step_learns_from_a_teacher_that_there_is(tmp_path: Path) -> None:
+    text = "seed: 1\nsteps:\n- quantize_aware: {distil: teacher}"
+    assert "quantize_aware learns from the teacher of train.distil, and there is none" in refusal(tmp_path, text)
+    found = recipe(tmp_path, f"{text}\ntrain:\n  distil: {{teacher: [a.keras, b.keras], alpha: 0.5}}")
+    assert found.train.distil is not None and found.train.distil.teacher == ("a.keras", "b.keras")
+    assert recipe(tmp_path, found.to_yaml()) == found

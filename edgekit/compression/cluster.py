@@ -65,7 +65,7 @@ def train_clustered(model: Any, config: Cluster, context: StepContext) -> Steppe
     done = _at_once(model, config, context.seed)
     if not config.epochs:
         return done
-    teacher = model if config.distil else None
+    teacher = context.teaching(model, config.distil)
     training = taught("cluster", done.model, teacher, config.epochs, config.learning_rate, context)
     return replace(done, figures={**done.figures, "training": training})
 

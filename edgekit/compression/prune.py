@@ -82,7 +82,7 @@ def train_pruned(model: Any, config: Prune, context: StepContext) -> Stepped:
         return _at_once(model, config)
     lowered = lower(model)
     pruned, skipped = _pruned_layers(lowered.model, config)
-    teacher = model if config.distil else None
+    teacher = context.teaching(model, config.distil)
     ramp = Ramp(pruned, config)
     training = taught("prune", lowered.model, teacher, config.epochs, config.learning_rate, context, shaping=ramp)
     ramp.release()

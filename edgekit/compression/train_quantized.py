@@ -36,7 +36,7 @@ class StepContext:
 
     `train` is the recipe's: batch size, augmentation and what concerns labels are the same here. `softmax`: the file
     gives the probabilities of the model's logits; `classifier`: its output has a score a class. `state` is the folder
-    in which the step keeps what it needs to continue.
+    in which the step keeps what it needs to continue. `teacher` is that of `train.distil`, where a step learns from it.
     """
 
     data: Dataset | ArrayData
@@ -48,6 +48,13 @@ class StepContext:
     classifier: bool
     seed: int = 0
     progress: Reporter = silent
+    teacher: Teacher | None = None
+
+    def teaching(self, model: Any, distil: bool | Literal["teacher"]) -> Any | None:
+        """From whom a step learns: the model before it, the recipe's teacher, or nobody but the labels."""
+        if distil == "teacher" and self.teacher is None:
+            raise UsageError("There is no teacher that distil: teacher could mean.", "Set train.distil.teacher.")
+        return self.teacher if distil == "teacher" else model if distil else None
 
     def calibration(self) -> Calibration:
         return replace(_calibration(self.data), quantize=self.quantize)
@@ -95,7 +102,7 @@ def train_quantized(model: Any, config: QuantizeAware, context: StepContext) -> 
     )
     figures = {**prepared.figures, "training": None}
     if config.epochs:
-        teacher = model if config.distil else None
+        teacher = context.teaching(model, config.distil)
         figures["training"] = taught("quantize_aware", prepared.model, teacher, config.epochs,
                                      config.learning_rate, context)  # fmt: skip
     return replace(prepared, figures=figures)
@@ -112,6 +119,7 @@ def taught(
 ) -> dict[str, Any]:
     """Trains a step's flat model in place, on a teacher's outputs or on the labels; what training did, as JSON.
 
+    `teacher` is a model, whose outputs are learned, or a Teacher, who says what is.
     What its kernels have of zeros and shared values they keep, and `kept` names them.
     """
     if not isinstance(context.data, Dataset):
@@ -122,12 +130,14 @@ def taught(
     def tell(at: Progress) -> None:
         context.progress(replace(at, stage=step))
 
+    if teacher is not None and not isinstance(teacher, Teacher):
+        teacher = Teacher(teacher, context.classifier and model.output_shape[-1] > 1)
     with keeping(model) as kept:
         trained = train(
             model,
             context.data,
             _gently(context.train, epochs, learning_rate),
-            teacher=teacher and Teacher(teacher, context.classifier and model.output_shape[-1] > 1),
+            teacher=teacher,
             shaping=shaping,
             state_dir=context.state,
             seed=context.seed,
@@ -135,7 +145,7 @@ def taught(
         )
     history = trained.history.to_dict("records")
     return {"epochs": len(history), "best_epoch": trained.best_epoch, "seconds": trained.seconds, "history": history,
-            "kept": [{"layer": one.layer, "text": one.text} for one in kept]}  # fmt: skip
+            "notes": list(trained.notes), "kept": [{"layer": one.layer, "text": one.text} for one in kept]}  # fmt: skip
 
 
 def _gently(config: Train, epochs: int, learning_rate: float) -> Train:
@@ -150,6 +160,7 @@ def _gently(config: Train, epochs: int, learning_rate: float) -> Train:
         "mixed_precision": False,
         "early_stopping": None,
         "fine_tune": None,
+        "distil": None,
     }
     return config.model_copy(update=changes)
 

@@ -176,6 +176,7 @@ def training(results: Results) -> Facts:
         ("Epochs", f"{len(history)}, in {wording.seconds(found['seconds'])}"),
         (f"Epoch {best['epoch']}, {'whose weights were kept' if best is not last else 'the last'}", _epoch(best)),
     ]
+    facts += [("Teacher", " ".join(notes).rstrip("."))] if (notes := found.get("notes")) else []
     return facts + ([(f"Epoch {last['epoch']}, the last", _epoch(last))] if best is not last else [])
 
 

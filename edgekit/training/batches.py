@@ -54,7 +54,7 @@ class _Batches(keras.utils.PyDataset):
 
     failure: Exception | None = None
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
         try:
             return self.batch(index)
         except Exception as caught:
@@ -62,7 +62,7 @@ class _Batches(keras.utils.PyDataset):
             raise
 
     @abc.abstractmethod
-    def batch(self, index: int) -> tuple[np.ndarray, ...]:
+    def batch(self, index: int) -> tuple[Any, ...]:
         """What `fit` gets as batch `index`."""
 
 
@@ -113,12 +113,25 @@ class FeatureTrainBatches(TrainBatches):
         return self._features[rows], labels
 
 
-class ImageTrainBatches(TrainBatches):
-    """The same images in the same order, without labels: a teacher has the answers."""
+class TaughtBatches(TrainBatches):
+    """The same images in the same order, for a model with a teacher, each of the two only where it is there.
 
-    def batch(self, index: int) -> tuple[np.ndarray, ...]:
+    Item: images float32 [b, h, w, 3], {"labels": float32 [b, classes], "answers": the teacher's, computed before, as
+    float32 [b, ...]}, weights float32 [b]; the images alone where it needs no more.
+    """
+
+    def __init__(self, answers: tuple[np.ndarray, ...], labelled: bool, split: Split | Remembering, *rest: Any) -> None:
+        super().__init__(split, *rest)
+        self._answers, self._labelled = answers, labelled
+
+    def batch(self, index: int) -> tuple[Any, ...]:
         rows = self._batches[index]
-        return (self._inputs(rows, np.zeros((len(rows), 1), np.float32), (self._seed, self._epoch, index))[0],)
+        known = {"answers": tuple(one[rows] for one in self._answers)} if self._answers else {}
+        if self._labelled:
+            images, labels, weights = super().batch(index)
+            return images, {"labels": labels, **known}, weights
+        images, _ = self._inputs(rows, np.zeros((len(rows), 1), np.float32), (self._seed, self._epoch, index))
+        return (images, known) if known else (images,)
 
 
 class PlainBatches(_Batches):

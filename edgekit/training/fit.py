@@ -29,7 +29,7 @@ from edgekit.training.phases import Phase, base_units, everything_trainable, pha
 from edgekit.training.precision import mixed_precision
 from edgekit.training.schedules import Plateau
 from edgekit.training.state import Slots, State, Store, fingerprint, score_of
-from edgekit.training.teacher import Teacher, check_taught, taught, untouched
+from edgekit.training.teacher import Teacher, Teaching, check_taught, teacher_of, untouched
 from edgekit.training.tensorboard import curve_writer
 
 MEMORY_ERRORS = ("ResourceExhaustedError", "OutOfMemoryError")  # TensorFlow's and PyTorch's
@@ -57,13 +57,14 @@ Report = Callable[[int, int], None]  # done and total steps
 class Trained:
     """What training did. `history` has a row an epoch (see State.history); `best_epoch` counts from 1, 0 is none.
 
-    `seconds` is the wall time of all epochs, those before an interruption included.
+    `seconds` is the wall time of all epochs, those before an interruption included. `notes` say how a teacher taught.
     """
 
     history: pd.DataFrame
     best_epoch: int
     seconds: float
     advice: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def train(
@@ -79,8 +80,10 @@ def train(
 ) -> Trained:
     """Trains a classifier on logits in place; afterwards it has the weights of its best epoch on `dataset.val`.
 
-    With a `teacher` it learns that one's outputs, be it a classifier or not, and no labels; if no epoch is better on
-    `dataset.val` than the model was before, it stays as it was and `best_epoch` is 0. `shaping` is told of every step.
+    With a `teacher` that has no `transfer` it learns that one's outputs, be it a classifier or not, and no labels; if
+    no epoch is better on `dataset.val` than the model was before, it stays as it was and `best_epoch` is 0. With one
+    that has, by default the one that `config.distil` names, it is trained as without, and learns from it too.
+    `shaping` is told of every step.
 
     With `config.fine_tune`, the layers that it names learn and batch normalization runs as in inference, whatever
     the model's `trainable` flags say; these are afterwards as they were.
@@ -90,12 +93,15 @@ def train(
     where model and data do not fit or the loss is no longer finite (the model then has the weights of the best epoch
     so far, or those it began with), DeviceError where memory does not suffice.
     """
+    if teacher is None and config.distil is not None and config.epochs:
+        teacher = teacher_of(config.distil, dataset)
     check_fit(model, dataset, teacher)
     if config.epochs == 0:
         return Trained(State().history(), 0, 0.0, ())
-    if teacher is None and (unusual := learning_rate_advice(config)):
+    if not _imitates(teacher) and (unusual := learning_rate_advice(config)):
         warnings.warn(unusual, EdgekitWarning, stacklevel=2)
-    store = Store(state_dir, fingerprint(model, config, dataset.sha256, seed, teacher and teacher.model))
+    taught_by = (teacher.model, teacher.transfer) if teacher else ()
+    store = Store(state_dir, fingerprint(model, config, dataset.sha256, seed, *taught_by))
     first = model.get_weights()
     state, slots = store.load(model)
     run = _Run(model, dataset, config, seed, progress, teacher, shaping)
@@ -108,13 +114,19 @@ def train(
                 state = run.begin(state, slots)
                 row = run.epoch(len(state.rows), state.plateau.factor)
                 state = state.after(row, model, config, wanted=run.settled(row["epoch"]))
-                store.save(state, model, run.optimizer, run.phase_number)
+                store.save(state, model, run.optimizer, run.phase_number, run.extra)
                 write_curves(row)
     finally:
         model.set_weights(state.best_weights or first)
     history = state.history()
-    advice = () if teacher else curve_advice(history, config, len(dataset.class_names))
-    return Trained(history, state.best_epoch, float(history["seconds"].sum()), advice)
+    curves = "train_top1" in history and "val_top1" in history
+    advice = curve_advice(history, config, len(dataset.class_names)) if curves else ()
+    return Trained(history, state.best_epoch, float(history["seconds"].sum()), advice, run.notes)
+
+
+def _imitates(teacher: Teacher | None) -> bool:
+    """Whether its outputs are all that is learned."""
+    return teacher is not None and teacher.transfer is None
 
 
 def check_fit(model: keras.Model, dataset: Dataset, teacher: Teacher | None = None) -> None:
@@ -127,9 +139,10 @@ def check_fit(model: keras.Model, dataset: Dataset, teacher: Teacher | None = No
             f"The model takes images of {want}, the data are prepared as {'x'.join(map(str, size))}.",
             "Build the model and load the data with the same image size.",
         )
+    labelled = bool(dataset.class_names) and not _imitates(teacher)
     if teacher is not None:
-        check_taught(model, teacher)
-    elif model.output_shape[-1] != len(dataset.class_names):
+        check_taught(model, teacher, labelled)
+    if (teacher is None or labelled) and model.output_shape[-1] != len(dataset.class_names):
         raise BadInput(
             f"The model has {model.output_shape[-1]} outputs, the data have {len(dataset.class_names)} classes.",
             "Build the model with as many classes as the data have.",
@@ -155,7 +168,9 @@ class _Run:
         shaping: Shaping | None,
     ) -> None:
         self._model, self._config, self._teacher, self._shaping = model, config, teacher, shaping
-        self._material = Material(dataset, config, seed, labels=teacher is None)
+        labels = teacher is None or bool(teacher.transfer and dataset.class_names)
+        self._material = Material(dataset, config, seed, labels=labels)
+        self._teaching = Teaching(model, teacher, self._material, config, seed) if teacher else None
         self._progress, self._note = progress, ""
         with everything_trainable(model):
             self._units = base_units(model) if config.fine_tune else ()
@@ -186,6 +201,16 @@ class _Run:
         assert self._learner is not None
         return self._learner.model.optimizer
 
+    @property
+    def extra(self) -> tuple[Any, ...]:
+        """What learns beside the model."""
+        assert self._learner is not None
+        return self._learner.extra
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self._teaching.notes if self._teaching else ()
+
     def settled(self, epochs: float) -> bool:
         """Whether the model is what is wanted after so many epochs."""
         return self._shaping is None or epochs >= self._shaping.share * self._config.epochs
@@ -193,30 +218,35 @@ class _Run:
     def begin(self, state: State, slots: Slots) -> State:
         """Enters the phase of the next epoch; a plateau is waited for anew where the schedule starts.
 
-        What a teacher is to improve counts as the best so far: it is trained already.
+        What is to give its teacher's outputs counts as the best so far: it is trained already.
         """
         done, self._started = len(state.rows), time.monotonic()
         number = next(i for i, phase in enumerate(self._phases) if done < phase.end)
         if number == self.phase_number:
             return state
         self._end_phase()
-        phase = self._phases[number]
+        phase, resumed = self._phases[number], self.phase_number < 0
         self.phase_number, self._learner = number, self._begin_phase(phase)
         slots.put(self.optimizer, number)
-        if self._teacher and not done and self.settled(0):
+        if resumed:
+            slots.put_extra(self.extra)
+        if _imitates(self._teacher) and not done and self.settled(0):
             now = {f"val_{name}": value for name, value in self._learner.judge.evaluate(self._learner.val).items()}
             state = replace(state, best_score=score_of(now), best_weights=self._model.get_weights())
         return replace(state, plateau=Plateau()) if done == phase.since else state
 
     def _begin_phase(self, phase: Phase) -> Learner:
         model, config = self._model, self._config
-        if self._teacher is not None:
-            return taught(model, self._teacher, self._material, config)
+        if self._teaching and _imitates(self._teacher):
+            return self._teaching.learner({})
         if phase.unfrozen is not None:
             unfreeze(model, self._units, phase)
         if phase.frozen_base:
             return head_alone(model, self._material, config)
-        return whole_model(model, self._material, config, rate_factors(config, self._units))
+        factors = rate_factors(config, self._units)
+        if self._teaching:
+            return self._teaching.learner(factors)
+        return whole_model(model, self._material, config, factors)
 
     def _end_phase(self) -> None:
         if self._learner is not None:

@@ -18,9 +18,9 @@ from edgekit.training.batches import (
     FeaturePlainBatches,
     FeatureTrainBatches,
     ImagePlainBatches,
-    ImageTrainBatches,
     PlainBatches,
     Remembering,
+    TaughtBatches,
     TrainBatches,
     class_weights,
     own_errors,
@@ -36,7 +36,7 @@ class Material:
     """The images of one call of `train`, and how they are changed: the same in every phase."""
 
     def __init__(self, dataset: Dataset, config: Train, seed: int, *, labels: bool = True) -> None:
-        self.classes, self._labels = len(dataset.class_names), labels
+        self.classes, self.labelled = len(dataset.class_names), labels
         self.train, self.val = Remembering(dataset.train), Remembering(dataset.val)
         self.augmenter = Augmenter(config.augment.on(dataset.name))
         weights = class_weights(dataset.train.labels, self.classes, config.class_weights)
@@ -46,11 +46,13 @@ class Material:
 
     def batches(self, epoch: int, features: np.ndarray | None = None) -> TrainBatches:
         """The training batches of an epoch, counted from 0."""
-        if not self._labels:
-            return ImageTrainBatches(self.train, *self._rest, epoch)
         if features is None:
             return TrainBatches(self.train, *self._rest, epoch)
         return FeatureTrainBatches(features, self.train, *self._rest, epoch)
+
+    def taught(self, epoch: int, answers: tuple[np.ndarray, ...]) -> TrainBatches:
+        """The same with a teacher's answers, where they are known."""
+        return TaughtBatches(answers, self.labelled, self.train, *self._rest, epoch)
 
     def validation(self, features: np.ndarray | None = None) -> PlainBatches:
         """The validation images in their order."""
@@ -60,7 +62,7 @@ class Material:
 
     def plain(self, images: Remembering) -> PlainBatches:
         """All images in their order, not augmented."""
-        return (PlainBatches if self._labels else ImagePlainBatches)(images, *self._plain)
+        return (PlainBatches if self.labelled else ImagePlainBatches)(images, *self._plain)
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,9 @@ class Learner:
     their weights.
 
     `features` are those of the training images where `model` begins behind the base. `parts` are pairs of a layer
-    of the model that is trained in the end and the layer that learns in its place.
+    of the model that is trained in the end and the layer that learns in its place. `extra` are variables that learn
+    and are not the model's. `answers` are those of a teacher to the training images, none where it runs along, and
+    None where there is no teacher.
     """
 
     model: keras.Model
@@ -78,8 +82,12 @@ class Learner:
     val: PlainBatches
     features: np.ndarray | None = None
     parts: tuple[tuple[Any, Any], ...] = ()
+    extra: tuple[Any, ...] = ()
+    answers: tuple[np.ndarray, ...] | None = None
 
     def batches(self, epoch: int) -> TrainBatches:
+        if self.answers is not None:
+            return self.material.taught(epoch, self.answers)
         return self.material.batches(epoch, self.features)
 
     def hand_over(self) -> None:
@@ -161,9 +169,17 @@ def _features(base: keras.Model, images: Remembering, material: Material) -> np.
 
 def compile_model(model: keras.Model, config: Train, optimizer: Any) -> None:
     """Cross-entropy on logits, and top-1."""
-    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.label_smoothing)
-    accuracy = keras.metrics.CategoricalAccuracy(name="top1")
-    model.compile(optimizer, loss, metrics=[accuracy], jit_compile=jit())
+    model.compile(optimizer, cross_entropy(config), metrics=[top1()], jit_compile=jit())
+
+
+def cross_entropy(config: Train) -> keras.losses.Loss:
+    """Of logits with soft labels [n, classes], in nats."""
+    return keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.label_smoothing)
+
+
+def top1() -> keras.metrics.Metric:
+    """Of logits with soft labels [n, classes]."""
+    return keras.metrics.CategoricalAccuracy(name="top1")
 
 
 def jit() -> bool | str:

@@ -8,7 +8,7 @@ import json
 import math
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from edgekit.artifact import write_bytes
+from edgekit.distil_config import Transfer
 from edgekit.errors import EdgekitWarning
 from edgekit.train_config import Train
 from edgekit.training.schedules import Plateau
@@ -76,15 +77,23 @@ def score_of(held_out: Mapping[str, float]) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Slots:
-    """What the optimizer remembered after the last epoch, and of which phase of training it is the optimizer."""
+    """What the optimizer remembered after the last epoch, and of which phase of training it is the optimizer; and what
+    else had learned beside the model."""
 
     phase: int = -1
     values: list[np.ndarray] = field(default_factory=list)
+    extra: list[np.ndarray] = field(default_factory=list)
 
     def put(self, optimizer: Any, phase: int) -> None:
         """Gives it to the optimizer of the same phase; one that begins a phase starts fresh."""
         if phase == self.phase:
             for variable, value in zip(optimizer.variables, self.values, strict=True):
+                variable.assign(value)
+
+    def put_extra(self, variables: Sequence[Any]) -> None:
+        """Gives it to the variables that learn beside the model; they begin to where there is none yet."""
+        if self.extra:
+            for variable, value in zip(variables, self.extra, strict=True):
                 variable.assign(value)
 
 
@@ -96,7 +105,7 @@ class Store:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
 
-    def save(self, state: State, model: keras.Model, optimizer: Any, phase: int) -> None:
+    def save(self, state: State, model: keras.Model, optimizer: Any, phase: int, extra: Sequence[Any] = ()) -> None:
         """Writes training.npz and history.csv; a kill at any moment leaves the old or the new file, never half."""
         if self._folder is None:
             return
@@ -104,6 +113,7 @@ class Store:
         del meta["best_weights"]
         arrays = {f"now{i}": value for i, value in enumerate(_values(model.variables))}
         arrays |= {f"slot{i}": value for i, value in enumerate(_values(optimizer.variables))}
+        arrays |= {f"extra{i}": value for i, value in enumerate(_values(extra))}
         arrays |= {f"best{i}": value for i, value in enumerate(state.best_weights)}
         packed = io.BytesIO()
         np.savez(packed, meta=np.frombuffer(json.dumps(meta).encode(), np.uint8), **arrays)  # type: ignore[arg-type]
@@ -132,16 +142,23 @@ class Store:
             variable.assign(arrays[f"now{i}"])
         best = [arrays[f"best{i}"] for i in range(len(model.weights))]
         score = tuple(meta["best_score"])
-        slots = Slots(meta["phase"], [arrays[f"slot{i}"] for i in range(sum(name[:4] == "slot" for name in arrays))])
+        slots = Slots(meta["phase"], _numbered(arrays, "slot"), _numbered(arrays, "extra"))
         return State(tuple(meta["rows"]), meta["best_epoch"], score, best, Plateau(**meta["plateau"])), slots
 
 
 def fingerprint(
-    model: keras.Model, config: Train, data_sha256: str, seed: int, teacher: keras.Model | None = None
+    model: keras.Model,
+    config: Train,
+    data_sha256: str,
+    seed: int,
+    teacher: keras.Model | None = None,
+    transfer: Transfer | None = None,
 ) -> str:
-    """What makes a training run the same one: sha256 of its inputs, the weights before the first step included."""
+    """What makes a training run the same one: sha256 of its inputs, the weights before the first step included, and
+    those of the teacher."""
     digest = hashlib.sha256()
-    said = [config.model_dump(mode="json"), data_sha256, seed, keras.backend.backend(), keras.__version__]
+    said: list[Any] = [config.model_dump(mode="json"), transfer and transfer.model_dump(mode="json")]
+    said += [data_sha256, seed, keras.backend.backend(), keras.__version__]
     digest.update(json.dumps(said, sort_keys=True).encode())
     for variable in (*model.variables, *(teacher.variables if teacher else ())):
         value = keras.ops.convert_to_numpy(variable)
@@ -155,5 +172,9 @@ def _start_anew(why: str) -> tuple[State, Slots]:
     return State(), Slots()
 
 
-def _values(variables: list[Any]) -> list[np.ndarray]:
+def _numbered(arrays: Mapping[str, np.ndarray], kind: str) -> list[np.ndarray]:
+    return [arrays[f"{kind}{i}"] for i in range(sum(name.startswith(kind) for name in arrays))]
+
+
+def _values(variables: Sequence[Any]) -> list[np.ndarray]:
     return [np.asarray(keras.ops.convert_to_numpy(variable)) for variable in variables]

@@ -1,39 +1,68 @@
-"""Learning from a teacher: a model is trained to give another one's outputs, which needs no labels.
+"""Learning from a teacher, with labels beside it or without any.
 
 Hinton et al. 2015, arXiv:1503.02531, with Keras's Distiller. The teacher sees the very images that the model sees,
-augmented as they are, and computes as in inference.
+augmented as they are, and computes as in inference. Where the images are the same in every epoch it sees them once.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import keras
 import numpy as np
 
+from edgekit.data.dataset import Dataset
+from edgekit.distil_config import Distil, Transfer
 from edgekit.errors import BadInput
+from edgekit.models.head import ends_in_softmax
+from edgekit.models.teachers import averaged, load_teachers
 from edgekit.train_config import Train
 from edgekit.training.batches import PlainBatches, own_errors
-from edgekit.training.learner import Learner, Material, jit
+from edgekit.training.distillation import Distilling, imitation, transferred
+from edgekit.training.feature_maps import with_maps
+from edgekit.training.learner import REMEMBERED, Learner, Material, compile_model, cross_entropy, jit, top1
 from edgekit.training.optimizer import make_optimizer
 
 LEAST = 1e-7  # of a probability, in a logarithm
+SUM_TO_1 = 1e-3  # how far off the scores of an image may be that are probabilities nevertheless
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """`model` gives logits [n, classes] where it is a `classifier`, and else any outputs; they are matched by the
-    Kullback-Leibler divergence of their probabilities, or by their mean squared error."""
+    """`model` gives logits [n, classes] where it is a `classifier`, and else any outputs.
+
+    Without a `transfer` a model learns to give these very outputs, and no labels: by the Kullback-Leibler divergence of
+    the probabilities, or by the mean squared error. With one, which is for classifiers, it is trained as ever and
+    learns from the teacher what that says. `feed` makes what `model` takes of what the student takes.
+    """
 
     model: keras.Model
     classifier: bool = True
+    transfer: Transfer | None = None
+    feed: keras.Model | None = None
+
+    def fed(self, model: keras.Model) -> keras.Model:
+        """`model`, which takes what the teacher's takes, behind the feed."""
+        if self.feed is None:
+            return model
+        return keras.Model(self.feed.inputs, model(self.feed.outputs[0]), name="teacher")
 
 
-def check_taught(model: keras.Model, teacher: Teacher) -> None:
-    """Raises BadInput where teacher and model do not take or give the same."""
+def teacher_of(config: Distil, dataset: Dataset) -> Teacher:
+    """The teacher, or the teachers as one, that a configuration names. Raises BadInput as load_teachers does."""
+    found = load_teachers(config, dataset.preprocess, dataset.class_names)
+    if len(found) == 1:
+        return Teacher(found[0].model, transfer=config, feed=found[0].feed)
+    return Teacher(averaged(found, config.temperature), transfer=config)
+
+
+def check_taught(model: keras.Model, teacher: Teacher, labelled: bool) -> None:
+    """Raises BadInput where teacher and model do not take or give the same, or labels are wanted and missing."""
     for what, ours, theirs in (("inputs", model.inputs, teacher.model.inputs),
                                ("outputs", model.outputs, teacher.model.outputs)):  # fmt: skip
         shapes = [[tuple(tensor.shape[1:]) for tensor in side] for side in (ours, theirs)]
@@ -43,19 +72,89 @@ def check_taught(model: keras.Model, teacher: Teacher) -> None:
             )
     if {id(one) for one in model.variables} & {id(one) for one in teacher.model.variables}:
         raise BadInput("The model shares weights with its teacher.", "Teach a copy: keras.models.clone_model(model).")
+    if teacher.classifier and ends_in_softmax(teacher.model):
+        raise BadInput(
+            "The teacher ends in a softmax; what it says is taken from logits.",
+            "Take edgekit.models.head.on_logits(model), the same network without it.",
+        )
+    asked = teacher.transfer
+    if asked and not labelled and (asked.alpha < 1 or asked.kind == "decoupled"):
+        raise BadInput(
+            f"Learning from a teacher by {asked.kind} with alpha {asked.alpha:g} needs labels, and there are none.",
+            "Give labelled images, or take the kind logits with alpha 1.",
+        )
 
 
-def taught(model: keras.Model, teacher: Teacher, material: Material, config: Train) -> Learner:
-    """Everything that is trainable learns the teacher's outputs on the training images."""
-    # As an object: Keras takes softmax of the logits for that alone, and not for the function "kl_divergence".
-    kind = keras.losses.KLDivergence() if teacher.classifier else keras.losses.MeanSquaredError()
-    losses = [kind] * len(model.outputs)
-    loss = keras.distillation.LogitsDistillation(1.0, losses if len(losses) > 1 else kind)
-    distiller = keras.distillation.Distiller(teacher.model, model, loss, student_loss_weight=0.0)
-    optimizer = make_optimizer(config, model.trainable_variables)
-    distiller.compile(optimizer, "mse", jit_compile=jit())  # the loss on labels is not used at weight 0
-    val = material.validation()
-    return Learner(distiller, Judge(model, teacher, val), material, val)
+class Teaching:
+    """A model and its teacher in one call of `train`: what stays the same from phase to phase."""
+
+    def __init__(self, model: keras.Model, teacher: Teacher, material: Material, config: Train, seed: int) -> None:
+        self._model, self._teacher, self._material, self._config = model, teacher, material, config
+        student, expert, added = with_maps(model, teacher.model, teacher.transfer, seed)
+        self._student, self._expert = student, teacher.fed(expert)
+        self._added = tuple(variable for layer in added for variable in layer.variables)
+        count, asked = len(student.outputs), teacher.transfer
+        self._terms = transferred(asked, count) if asked else imitation(count, teacher.classifier)
+
+    def learner(self, factors: Mapping[int, float]) -> Learner:
+        """Everything that is trainable learns, and what is only there to compare maps along with it."""
+        model, config, asked = self._model, self._config, self._teacher.transfer
+        hard = None if self._top1 is None else cross_entropy(config)
+        weight = 1 - asked.alpha if asked else 0.0
+        distiller = Distilling(self._expert, self._student, self._terms, hard=hard, hard_weight=weight)
+        optimizer = make_optimizer(config, self._student.trainable_variables, factors)
+        metrics = [top1()] if hard else None
+        distiller.compile(optimizer, "mse", metrics=metrics, jit_compile=jit())  # its own loss on labels is not used
+        val, judge = self._material.validation(), _twin(model)
+        if hard:
+            compile_model(judge, config, None)
+        else:
+            judge = Judge(judge, self._teacher, val)
+        return Learner(distiller, judge, self._material, val, extra=self._added, answers=self._answers)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How good the teacher is, and whether it saw the training images once or in every epoch."""
+        if not self._terms:
+            said = "The teacher was not asked: its answers have no weight."
+        elif self._why_live:
+            said = f"The teacher saw every batch, since {self._why_live}."
+        else:
+            said = "The teacher saw each training image once, and its answers were remembered."
+        return (said,) if self._top1 is None else (
+            f"The teacher has {self._top1:.1%} of the validation images right.", said)  # fmt: skip
+
+    @cached_property
+    def _answers(self) -> tuple[np.ndarray, ...]:
+        """float32 [n, ...] of the training images in their order, an output; none where the teacher runs along."""
+        if not self._terms or self._why_live:
+            return ()
+        return tuple(_outputs(_twin(self._expert), self._material.plain(self._material.train)))
+
+    @property
+    def _why_live(self) -> str:
+        if self._material.augmenter.changes:
+            return "the images are augmented"
+        if self._config.epochs == 1:
+            return "there is one epoch"
+        images = len(self._material.train)
+        needed = 4 * images * sum(math.prod(one.shape[1:]) for one in self._expert.outputs)
+        return f"its answers would take {needed / 1e6:,.0f} MB" if needed > REMEMBERED else ""
+
+    @cached_property
+    def _top1(self) -> float | None:
+        """The teacher's own, of the validation images; None where there are no labels. Raises BadInput where its
+        scores are probabilities: they would be taken for logits."""
+        if not self._material.labelled:
+            return None
+        val = self._material.validation()
+        scores = _outputs(_twin(self._teacher.fed(self._teacher.model)), val)[0]
+        if scores.min() >= 0 and np.abs(scores.sum(axis=1) - 1).max() < SUM_TO_1:
+            raise BadInput(
+                "The teacher gives probabilities, and not by a softmax at its end that could be taken off.",
+                "Give the model without it, on logits.",
+            )
+        return float((scores.argmax(axis=1) == val.labels).mean())
 
 
 @contextlib.contextmanager
@@ -77,8 +176,8 @@ class Judge:
     """How near a model's answers to the validation images are to its teacher's, and to the labels where there are."""
 
     def __init__(self, model: keras.Model, teacher: Teacher, val: PlainBatches) -> None:
-        self.model, self._classifier, self._labels = _twin(model), teacher.classifier, val.labels
-        self._expected = _outputs(_twin(teacher.model), val)
+        self.model, self._classifier, self._labels = model, teacher.classifier, val.labels
+        self._expected = _outputs(_twin(teacher.fed(teacher.model)), val)
 
     def evaluate(self, val: PlainBatches, **_: Any) -> dict[str, float]:
         """`loss`: mean over the images of the divergence in nats, or squared error; of a classifier also `agreement`,

@@ -12,6 +12,7 @@ import edgekit as ek
 from edgekit.compression.steps import take
 from edgekit.compression.train_quantized import StepContext
 from edgekit.data.arrays import ArrayData
+from edgekit.distil_config import Transfer
 from edgekit.errors import BadInput, UsageError
 from edgekit.models.backend import import_keras
 from edgekit.quantize_config import Quantize
@@ -19,6 +20,7 @@ from edgekit.recipe import Verify
 from edgekit.step_config import Step
 from edgekit.train_config import Train
 from edgekit.training.fit import train
+from edgekit.training.teacher import Teacher
 from tests.training import small
 
 keras = import_keras("Testing")
@@ -98,6 +100,21 @@ def test_the_step_brings_back_what_four_bits_lose(distil: bool, trained: Any, da
     figures = stepped.figures
     assert figures["agreement"]["value"] >= 0.98 and figures["float_ops"] == [] and figures["layers"] == 3
     assert len(figures["training"]["history"]) == 3 and ("val_agreement" in figures["training"]["history"][0]) == distil
+
+
+def test_the_step_learns_from_another_teacher(trained: Any, data: ek.Dataset, tmp_path: Path) -> None:
+    """With the labels, as the teacher's configuration says; the best epoch is the one with the best answers."""
+    step = Step.model_validate({"quantize_aware": {"epochs": 2, "learning_rate": 1e-3, "distil": "teacher"}})
+    by = Teacher(trained, transfer=Transfer(kind="features", alpha=0.5))
+    start = small.model(seed=5)
+    before = top1(start, data.test)
+    stepped = take(start, step, context(data, tmp_path, teacher=by))
+    training = stepped.figures["training"]
+    tops = [row["val_top1"] for row in training["history"]]
+    assert tops[training["best_epoch"] - 1] == max(tops) and "val_agreement" not in training["history"][0]
+    assert "images right" in training["notes"][0] and top1(stepped.model, data.test) > before + 0.3
+    with pytest.raises(UsageError, match=r"no teacher.*Set train\.distil\.teacher"):
+        take(start, step, context(data, tmp_path / "none"))
 
 
 def test_no_epochs_is_no_training(trained: Any, data: ek.Dataset, tmp_path: Path) -> None:
