@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from keras import layers
 
-from edgekit.compression.channel_groups import OPENING, ChannelGraph
+from edgekit.compression.channel_groups import ChannelGraph
+from edgekit.compression.channel_walk import OPENING
 from edgekit.compression.graph import Node
 from edgekit.errors import BadInput
 from edgekit.models.count import MACS
@@ -55,7 +56,7 @@ def macs_cost(found: ChannelGraph) -> Cost:
             terms.add(factor, node.inputs[0], node.output)
         elif type(layer) is layers.DepthwiseConv2D:
             terms.add(_area(found, node.output, layer) * math.prod(layer.kernel.shape[:2]), node.output)
-        elif getattr(layer, "weights", ()) and type(layer) not in CHANNELWISE:
+        elif getattr(layer, "weights", None) and type(layer) not in CHANNELWISE:
             known = _known_macs(found, node)
             uncounted += [layer.name] if known is None else []
             terms.add(known or 0)
@@ -67,7 +68,7 @@ def params_cost(found: ChannelGraph) -> Cost:
     terms = _Terms(found)
     counted = set()
     for node in found.graph.nodes:
-        if id(node.layer) not in counted and getattr(node.layer, "weights", ()):
+        if id(node.layer) not in counted and getattr(node.layer, "weights", None):
             counted.add(id(node.layer))
             PARAMS.get(type(node.layer), _constant)(terms, node)
     return terms.cost()

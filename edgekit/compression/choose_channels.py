@@ -5,19 +5,15 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from edgekit.compression.channel_cost import Cost
 from edgekit.compression.channel_groups import ChannelGraph, Group
 from edgekit.compression.importance import TINY, Importance
-from edgekit.errors import BadInput
 
 LEAST = 0.1  # of a group's channels stay at least
-NEAR = 0.01  # of the whole cost: how far from what was asked is still reached
 TRIED = 4000  # numbers of channels near the best that are looked at
-SAID = {"macs": "MACs", "params": "parameters"}
 
 Counts = tuple[int, ...]  # kept channels of every group
 
@@ -72,11 +68,12 @@ def _rungs(group: Group, multiple: int, size: int) -> Counts:
 def path(found: ChannelGraph, importance: Importance, cost: Cost, ladders: Ladders) -> list[Counts]:
     """From all channels down to the fewest, a rung of one group at a time: the one that loses least for what it saves.
 
-    What is lost is the importance of the channels that go; of a relative one, the share of what is left of the group,
-    so that no group is emptied because its channels are dear.
+    What is lost is the importance of the channels that go. Of a relative one it is the share of what is left of the
+    group, times what the whole group costs: were all channels alike, every group would lose the same share of its own.
     """
     sums = [_sums(importance, group) for group in found.groups]
     counts = [group.size for group in found.groups]
+    worth = cost.slope(np.array(counts)) * counts
     steps = [tuple(counts)]
     while True:
         slope = cost.slope(np.array(counts))
@@ -86,7 +83,8 @@ def path(found: ChannelGraph, importance: Importance, cost: Cost, ladders: Ladde
             if count is None:
                 continue
             lost = total[counts[number]] - total[count]
-            lost = lost / max(total[counts[number]], TINY) if importance.relative else lost
+            if importance.relative:
+                lost *= worth[number] / max(total[counts[number]], TINY)
             price = lost / max(slope[number] * (counts[number] - count), TINY)
             if price < best:
                 best, chosen = price, (number, count)
@@ -112,34 +110,17 @@ def best_places(found: ChannelGraph, importance: Importance, counts: Sequence[in
     return keep
 
 
-def to_cost(steps: Sequence[Counts], cost: Cost, ladders: Ladders, limit: float, whole: int, what: str) -> Counts:
-    """The counts whose cost is within 1 % of `whole` of `limit`: the path's, or the nearest found around it.
-
-    Raises BadInput, with the closest that was found, where there are none.
-    """
+def to_cost(steps: Sequence[Counts], cost: Cost, ladders: Ladders, limit: float, enough: float) -> Counts:
+    """The counts whose cost is within `enough` of `limit`: those of the path, or of the nearest found around it."""
     costs = [cost.of(np.array(counts)) for counts in steps]
     below = next((i for i, value in enumerate(costs) if value <= limit), len(costs) - 1)
-    near = sorted(steps[max(below - 1, 0) : below + 1], key=lambda counts: abs(cost.of(np.array(counts)) - limit))
-    found = near[0] if _distance(cost, near[0], limit) <= NEAR * whole else _nearest(
-        near, lambda counts: _distance(cost, counts, limit), ladders, NEAR * whole)  # fmt: skip
-    reached = cost.of(np.array(found)) / whole
-    if abs(reached - limit / whole) > NEAR:
-        least = cost.of(np.array(ladders.least)) / whole
-        raise BadInput(
-            f"{limit / whole:.1%} of the model's {SAID[what]} cannot be reached: the closest is {reached:.1%}, "
-            f"and with the fewest channels that may stay it is {least:.1%}.",
-            f"Ask for {what}: {reached:.3f}, or set a smaller multiple.",
-        )
-    return found
+    near = steps[max(below - 1, 0) : below + 1]
+    if costs[-1] > limit:
+        return steps[-1]
+    return _nearest(near, lambda counts: abs(cost.of(np.array(counts)) - limit), ladders, enough)
 
 
-def _distance(cost: Cost, counts: Counts, limit: float) -> float:
-    return abs(cost.of(np.array(counts)) - limit)
-
-
-def _nearest(
-    starts: Sequence[Counts], distance: Callable[[Counts], float], ladders: Ladders, enough: float
-) -> Counts:
+def _nearest(starts: Sequence[Counts], distance: Callable[[Counts], float], ladders: Ladders, enough: float) -> Counts:
     """The nearest of those that a few steps up and down the ladders lead to, best first."""
     waiting = [(distance(counts), counts) for counts in starts]
     seen = {counts for _, counts in waiting}
@@ -156,16 +137,11 @@ def _nearest(
 
 
 def to_latency(steps: Sequence[Counts], measure: Callable[[Counts], float], limit: float) -> tuple[Counts, float]:
-    """The first counts on the path that take at most `limit` ms, and what they take, by bisection.
-
-    Raises BadInput, with the closest, where even the last ones take longer.
-    """
+    """The first counts on the path that take at most `limit` ms, and the ms that they take, by bisection; the last ones
+    where those take longer too."""
     high, found = len(steps) - 1, measure(steps[-1])
     if found > limit:
-        raise BadInput(
-            f"{limit:.3g} ms cannot be reached: with the fewest channels that may stay the model takes {found:.3g} ms.",
-            f"Ask for {found:.3g} ms or more, or set a smaller multiple.",
-        )
+        return steps[-1], found
     low = 0  # takes longer, as far as is known
     while high - low > 1:
         middle = (low + high) // 2
@@ -175,5 +151,3 @@ def to_latency(steps: Sequence[Counts], measure: Callable[[Counts], float], limi
         else:
             low = middle
     return steps[high], found
-
-
