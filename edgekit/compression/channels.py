@@ -65,7 +65,7 @@ def channels(
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "channels"
-        raise UsageError(f"{where}: {first['msg']}.", "See the documentation of edgekit.channels.") from None
+        raise UsageError(f"{where}: {first['msg']}.", "Give one target; a share is between 0 and 1.") from None
     evidence = given_evidence(model, data, seed) if importance == "taylor" else None
     return _Job(model, config, evidence, measure, silent).run(None)
 
@@ -123,7 +123,7 @@ class _Job:
             chosen = journal.once(f"round {number}", lambda found=found, at=number: self._chosen(found, start, at))  # type: ignore[misc]
             self._notes.update(dict.fromkeys(Note(*pair) for pair in chosen["notes"]))
             model, sizes = removed(found, chosen["keep"]), _sizes(found, chosen["keep"])
-            training = self._tuned(model, number, context)
+            training = self._tuned(model, number, context) if chosen["keep"] else None
             rounds.append({"round": number, **_costs(found, sizes), "latency_ms": chosen["ms"], "training": training})
         self._progress(Progress("channels", self._config.rounds, self._config.rounds))
         return Stepped(model, self._done(start, sizes), self._left(found, start, rounds),
