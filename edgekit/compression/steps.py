@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from edgekit.compression.bias import correct_bias
+from edgekit.compression.channels import take_channels
 from edgekit.compression.equalize import equalize
 from edgekit.compression.learned_rounding import learn_rounding
 from edgekit.compression.quantize_aware import prepare
@@ -68,6 +69,7 @@ def _correct_bias(model: Any, _: CorrectBias, context: StepContext) -> Stepped:
 
 TAKEN: dict[str, Callable[[Any, Any, StepContext], Stepped]] = {
     "rewrite": _rewrite,
+    "channels": take_channels,
     "equalize": _equalize,
     "learn_rounding": _learn_rounding,
     "correct_bias": _correct_bias,
