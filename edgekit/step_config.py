@@ -1,8 +1,8 @@
 """The steps of a recipe, as frozen values: what is done to the model between training and export, in order.
 
-Float steps (rewrite, channels, equalize) change the float model, and with it every variant but float32. A quantizing step
-(quantize_aware, learn_rounding, correct_bias) makes the model that the int8 file is exported from; there is at most
-one, and it comes last.
+Float steps (rewrite, channels, equalize) change the float model, and with it every variant but float32. A quantizing
+step (quantize_aware, learn_rounding, correct_bias) makes the model that the int8 file is exported from; there is at
+most one, and it comes last.
 """
 
 from __future__ import annotations

@@ -27,12 +27,14 @@ class Walk:
         self.count = 0
         for number in graph.inputs:
             self._fixed(number, "they are an input of the model")
+        left: list[tuple[np.ndarray, str]] = []
         for node in graph.nodes:
             self._visit(node)
             if node.layer.name in excluded:
-                self.blocked.insert(0, (self.layouts[node.output], f"{node.layer.name} is excluded"))
+                left.append((self.layouts[node.output], f"{node.layer.name} is excluded"))
         for number in graph.outputs:
             self.blocked.append((self.layouts[number], "they are an output of the model"))
+        self.blocked = [*left, *self.blocked]  # what is told of a channel is the first of its reasons
 
     def open(self, tensor: int, layer: Any = None) -> np.ndarray:
         """New channels for a tensor; `layer` computes them, where it is one with weights."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -16,7 +17,7 @@ from pydantic import ValidationError
 
 from edgekit.compression.channel_cost import Cost, macs_cost, params_cost
 from edgekit.compression.channel_groups import ChannelGraph, channel_groups
-from edgekit.compression.choose_channels import Counts, Ladders, best_places, path, to_cost, to_latency
+from edgekit.compression.choose_channels import Counts, Ladders, Point, best_places, path, to_cost, to_latency
 from edgekit.compression.importance import Importance, by_bn, by_l1
 from edgekit.compression.journal import Journal
 from edgekit.compression.remove_channels import removed
@@ -84,12 +85,14 @@ def take_channels(model: Any, config: Channels, context: StepContext) -> Stepped
 
 @dataclass(frozen=True)
 class _Start:
-    """What the model had before: channels by the name of their group, MACs, parameters, and ms where it is measured."""
+    """What the model had before: channels by the name of their group, MACs and parameters; where latency is wanted also
+    what it takes, and what it takes with the fewest channels."""
 
     sizes: dict[str, int]
     macs: int
     params: int
-    ms: float | None
+    ms: float = 0.0
+    fewest_ms: float = 0.0
 
 
 class _Job:
@@ -115,12 +118,13 @@ class _Job:
         journal = Journal(None, "") if context is None else Journal(context.state, self._key(context))
         found = channel_groups(self._model, self._config.exclude)
         start = self._start(found, journal)
-        model, rounds = found.model, []
+        model, rounds, now = found.model, [], start.ms
         for number in range(1, self._config.rounds + 1):
             if number > 1:
                 found = channel_groups(model, self._config.exclude)
             self._progress(Progress("channels", number - 1, self._config.rounds, "choosing channels"))
-            chosen = journal.once(f"round {number}", lambda found=found, at=number: self._chosen(found, start, at))  # type: ignore[misc]
+            chosen = journal.once(f"round {number}", partial(self._chosen, found, start, number, now))
+            now = chosen["ms"] or now
             self._notes.update(dict.fromkeys(Note(*pair) for pair in chosen["notes"]))
             model, sizes = removed(found, chosen["keep"]), _sizes(found, chosen["keep"])
             training = self._tuned(model, number, context) if chosen["keep"] else None
@@ -143,33 +147,29 @@ class _Job:
                 f"{found.model.name} has no channels that could be removed ({'; '.join(list(whys)[:3])}).",
                 "Leave the step channels out.",
             )
-        ms = journal.once("before", lambda: self._ms(found.model)) if self._measures else None
-        start = _Start(_sizes(found), **_costs(found, _sizes(found)), ms=ms)
-        self._check_reachable(found, start, journal)
-        return start
-
-    def _check_reachable(self, found: ChannelGraph, start: _Start, journal: Journal) -> None:
         ladders = Ladders.of(found, self._config.multiple)
-        limit = self._limit(start, self._config.rounds)
+        start = _Start(_sizes(found), **_costs(found, _sizes(found)))
         if self._measures:
             fewest = {group.name: range(count) for group, count in zip(found.groups, ladders.least, strict=True)}
+            before = journal.once("before", lambda: self._ms(found.model))
             closest = journal.once("fewest", lambda: self._ms(removed(found, fewest)))
-            if closest > limit:
-                raise _unreachable(self._what, self._asked, closest / (start.ms or 1), closest)
-            return
-        whole = self._whole(start)
-        closest = journal.once("closest", lambda: self._closest(found, ladders, limit, whole))
-        if abs(closest - limit) > NEAR * whole:
+            start = replace(start, ms=before, fewest_ms=closest)
+        else:
+            closest = journal.once("closest", lambda: self._closest(found, ladders, start))
+        whole, limit = self._whole(start), self._limit(start, self._config.rounds)
+        missed = closest - limit if self._measures else abs(closest - limit) - NEAR * whole
+        if missed > 0:
             raise _unreachable(self._what, self._asked, closest / whole, closest)
+        return start
 
-    def _closest(self, found: ChannelGraph, ladders: Ladders, limit: float, whole: float) -> int:
+    def _closest(self, found: ChannelGraph, ladders: Ladders, start: _Start) -> int:
         """The MACs or parameters nearest to the limit that are found."""
-        cost = self._cost(found)
+        cost, limit = self._cost(found), self._limit(start, self._config.rounds)
         steps = path(found, self._importance(found), cost, ladders)
-        return cost.of(np.array(to_cost(steps, cost, ladders, limit, NEAR * whole)))
+        return cost.of(np.array(to_cost(steps, cost, ladders, limit, NEAR * self._whole(start))))
 
     def _whole(self, start: _Start) -> float:
-        return float(start.ms or 0) if self._measures else float(getattr(start, self._what))
+        return start.ms if self._measures else float(getattr(start, self._what))
 
     def _limit(self, start: _Start, number: int) -> float:
         """MACs, parameters or ms after so many rounds: each leaves the same share of what it finds."""
@@ -186,25 +186,32 @@ class _Job:
 
     # ---- a round -------------------------------------------------------------------------------------------------
 
-    def _chosen(self, found: ChannelGraph, start: _Start, number: int) -> dict[str, Any]:
-        """JSON: `keep`, for each group that loses channels the places of those that stay; `ms`; `notes`."""
+    def _chosen(self, found: ChannelGraph, start: _Start, number: int, now: float) -> dict[str, Any]:
+        """JSON: `keep`, for each group that loses channels the places of those that stay; `ms`; `notes`.
+
+        `now`: what the model takes before this round, in ms.
+        """
         importance = self._importance(found)
         ladders = Ladders.of(found, self._config.multiple, start.sizes)
         cost, limit = self._cost(found), self._limit(start, number)
         steps = path(found, importance, cost, ladders)
-        ms: float | None = None
 
-        def measured(counts: Counts) -> float:
-            return self._ms(removed(found, best_places(found, importance, counts)))
+        def nearest(wanted: float) -> Counts:
+            return to_cost(steps, cost, ladders, wanted, NEAR * start.macs / 4)
 
+        def measured(counts: Counts) -> Point:
+            smaller = removed(found, best_places(found, importance, counts))
+            return Point(cost.of(np.array(counts)), self._ms(smaller))
+
+        counts, ms = steps[0], now
         if not self._measures:
             counts = to_cost(steps, cost, ladders, limit, NEAR * self._whole(start))
-        elif start.ms is not None and limit >= start.ms:
-            counts, ms = steps[0], start.ms
-        else:
-            counts, ms = to_latency(steps, measured, limit)
+        elif limit < now:
+            low, high = Point(cost.of(np.array(ladders.least)), start.fewest_ms), Point(cost.of(np.array(counts)), now)
+            best = to_latency(nearest, measured, low, high, limit) or (ladders.least, low)
+            counts, ms = best[0], best[1].ms
         notes = [[note.layer, note.text] for note in importance.notes]
-        return {"keep": best_places(found, importance, counts), "ms": ms, "notes": notes}
+        return {"keep": best_places(found, importance, counts), "ms": ms if self._measures else None, "notes": notes}
 
     def _importance(self, found: ChannelGraph) -> Importance:
         """Measured once for the same graph."""

@@ -15,7 +15,18 @@ from edgekit.compression.importance import TINY, Importance
 LEAST = 0.1  # of a group's channels stay at least
 TRIED = 4000  # numbers of channels near the best that are looked at
 
+MEASURED = 10  # numbers of channels whose latency is measured
+CLOSE = 0.97  # of a latency: as near below it is near enough
+
 Counts = tuple[int, ...]  # kept channels of every group
+
+
+@dataclass(frozen=True)
+class Point:
+    """What a network costs, and what it was measured to take."""
+
+    cost: float
+    ms: float
 
 
 def ladder(size: int, multiple: int) -> Counts:
@@ -136,18 +147,29 @@ def _nearest(starts: Sequence[Counts], distance: Callable[[Counts], float], ladd
     return best[1]
 
 
-def to_latency(steps: Sequence[Counts], measure: Callable[[Counts], float], limit: float) -> tuple[Counts, float]:
-    """The first counts on the path that take at most `limit` ms, and the ms that they take, by bisection; the last ones
-    where those take longer too."""
-    high, found = len(steps) - 1, measure(steps[-1])
-    if found > limit:
-        return steps[-1], found
-    low = 0  # takes longer, as far as is known
-    while high - low > 1:
-        middle = (low + high) // 2
-        taken = measure(steps[middle])
-        if taken <= limit:
-            high, found = middle, taken
-        else:
-            low = middle
-    return steps[high], found
+def to_latency(
+    nearest: Callable[[float], Counts], measured: Callable[[Counts], Point], low: Point, high: Point, limit: float
+) -> tuple[Counts, Point] | None:
+    """The slowest counts found that take at most `limit` ms, and what they cost; None where none do.
+
+    Latency grows with the cost, and mostly in a straight line: `nearest(cost)` is asked for the counts where the line
+    between what is known below the limit (`low`) and above it (`high`) meets the limit, until they take CLOSE to it.
+    """
+    best: tuple[Counts, Point] | None = None
+    tried = set()
+    for _ in range(MEASURED):
+        share = (limit * (1 + CLOSE) / 2 - low.ms) / max(high.ms - low.ms, TINY)
+        counts = nearest(low.cost + min(max(share, 0.1), 0.9) * (high.cost - low.cost))
+        if counts in tried:
+            break
+        tried.add(counts)
+        found = measured(counts)
+        if found.ms > limit:
+            high = found
+            continue
+        low = found
+        if best is None or found.ms > best[1].ms:
+            best = counts, found
+        if found.ms >= CLOSE * limit:
+            break
+    return best
