@@ -21,6 +21,7 @@ _PUBLIC = {
     "Recipe": "edgekit.recipe",
     "bench": "edgekit.measurement.bench",
     "build": "edgekit.models.zoo",
+    "channels": "edgekit.compression.channels",
     "cluster": "edgekit.compression.cluster",
     "compress": "edgekit.pipeline",
     "evaluate": "edgekit.evaluation.evaluate",

@@ -16,6 +16,7 @@ from edgekit.data.dataset import Dataset
 from edgekit.progress import Reporter
 from edgekit.recipe import Recipe
 from edgekit.run import Made, Run
+from edgekit.stopwatch import Stopwatch
 from edgekit.subject import Subject
 
 WEIGHTS = "model.weights.h5"
@@ -138,7 +139,17 @@ class Lineage:
             seed=self.recipe.seed,
             progress=self.progress,
             teacher=teacher_of(distil, data) if taught and distil and isinstance(data, Dataset) else None,
+            measure=Stopwatch(self._written, self.recipe.bench),
         )
+
+    def _written(self, model: Any, folder: Path) -> Path:
+        """The file that a step's model is measured as: int8 where the recipe makes that, else float32."""
+        from edgekit.exporting.export import Exporter
+
+        variant: Variant = "int8" if "int8" in self.recipe.variants else "float32"
+        exporter = Exporter(model, self.data, softmax=self.subject.softmax(), classifier=False,
+                            quantize=self.recipe.quantize)  # fmt: skip
+        return exporter.write(folder, variant).artifact.path
 
     # ---- models -------------------------------------------------------------------------------------------------
 

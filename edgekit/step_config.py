@@ -1,8 +1,8 @@
 """The steps of a recipe, as frozen values: what is done to the model between training and export, in order.
 
-Float steps (rewrite, prune, cluster, equalize) change the float model, and with it every variant but float32. A
-quantizing step (quantize_aware, learn_rounding, correct_bias) makes the model that the int8 file is exported from;
-there is at most one, and it comes last.
+Float steps (rewrite, channels, prune, cluster, equalize) change the float model, and with it every variant but
+float32. A quantizing step (quantize_aware, learn_rounding, correct_bias) makes the model that the int8 file is exported
+from; there is at most one, and it comes last.
 """
 
 from __future__ import annotations
@@ -65,6 +65,55 @@ class Rewrite(_Config):
         default=0, description="of training the rewritten model on the outputs of the one before"
     )
     learning_rate: Rate = Field(default=1.0e-3, description="of the fine-tuning, its peak")
+
+
+Part = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+TARGETS = ("macs", "params", "latency", "latency_ms")
+
+
+class Channels(_Config):
+    """Channels removed for good, from all layers that share them, until the network has the size that is wanted. One of
+    macs, params, latency and latency_ms says which; none is macs: 0.5."""
+
+    macs: Part | None = Field(default=None, description="share of the multiply-accumulates that is left")
+    params: Part | None = Field(default=None, description="share of the parameters that is left")
+    latency: Part | None = Field(default=None, description="share of the measured latency that is left")
+    latency_ms: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        default=None, description="the latency that is left, in ms"
+    )
+    importance: Literal["l1", "bn", "taylor"] = Field(
+        default="l1",
+        description="which channels matter: by the size of their weights (l1) or of their normalization's scale (bn), "
+        "or by what the loss on training images says (taylor)",
+    )
+    rounds: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=1, description="the target is reached in so many steps, each fine-tuned"
+    )
+    multiple: Annotated[int, Field(ge=1, le=1024)] = Field(
+        default=8, description="kept channels are multiples of it; of 4, 2 or 1 where a layer has not twice as many"
+    )
+    finetune_epochs: Epochs = Field(default=2, description="of training after each round")
+    learning_rate: Rate = Field(default=1.0e-3, description="of the fine-tuning, its peak")
+    distil: TaughtBy = True
+    exclude: Names = Field(default=(), description="layers whose channels all stay, by name or pattern")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _half(cls, given: Any) -> Any:
+        unset = isinstance(given, dict) and all(given.get(name) is None for name in TARGETS)
+        return {**given, "macs": 0.5} if unset else given
+
+    @model_validator(mode="after")
+    def _one_target(self) -> Self:
+        there = [name for name in TARGETS if getattr(self, name) is not None]
+        if len(there) > 1:
+            raise ValueError(f"{' and '.join(there)} are both targets; keep one")
+        return self
+
+    @property
+    def target(self) -> tuple[str, float]:
+        """Which of TARGETS is set, and to what."""
+        return next((name, value) for name in TARGETS if (value := getattr(self, name)) is not None)
 
 
 class Prune(_Config):
@@ -170,6 +219,7 @@ class QuantizeAware(_Config):
 # What may stand in a recipe's `steps:`, in the order in which they usually do.
 STEPS: dict[str, type[_Config]] = {
     "rewrite": Rewrite,
+    "channels": Channels,
     "prune": Prune,
     "cluster": Cluster,
     "equalize": Equalize,
@@ -186,6 +236,7 @@ class Step(_Config):
     model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra={"minProperties": 1, "maxProperties": 1})
 
     rewrite: Rewrite | None = None
+    channels: Channels | None = None
     prune: Prune | None = None
     cluster: Cluster | None = None
     equalize: Equalize | None = None

@@ -23,7 +23,8 @@ LEVELS = {
     "exporting": 3,
     "compression": 4,
     "measurement": 5, "report": 5,
-    "subject": 6.0, "run": 6.0, "results": 6.1, "lineage": 6.1, "diagnosis": 6.15, "ledger": 6.15, "pipeline": 6.2,
+    "subject": 6.0, "run": 6.0, "stopwatch": 6.0,
+    "results": 6.1, "lineage": 6.1, "diagnosis": 6.15, "ledger": 6.15, "pipeline": 6.2,
     "cli": 7,
 }  # fmt: skip
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "_shipped" not in path.parts)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from edgekit.compression.bias import correct_bias
+from edgekit.compression.channels import take_channels
 from edgekit.compression.cluster import train_clustered
 from edgekit.compression.equalize import equalize
 from edgekit.compression.learned_rounding import learn_rounding
@@ -70,6 +71,7 @@ def _correct_bias(model: Any, _: CorrectBias, context: StepContext) -> Stepped:
 
 TAKEN: dict[str, Callable[[Any, Any, StepContext], Stepped]] = {
     "rewrite": _rewrite,
+    "channels": take_channels,
     "prune": train_pruned,
     "cluster": train_clustered,
     "equalize": _equalize,

@@ -4,7 +4,7 @@ the very file that it becomes."""
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -36,7 +36,9 @@ class StepContext:
 
     `train` is the recipe's: batch size, augmentation and what concerns labels are the same here. `softmax`: the file
     gives the probabilities of the model's logits; `classifier`: its output has a score a class. `state` is the folder
-    in which the step keeps what it needs to continue. `teacher` is that of `train.distil`, where a step learns from it.
+    in which the step keeps what it needs to continue. `measure`: the latency in ms of what a model becomes on the
+    device that counts; None where nothing is measured. `teacher` is that of `train.distil`, where a step learns from
+    it.
     """
 
     data: Dataset | ArrayData
@@ -48,6 +50,7 @@ class StepContext:
     classifier: bool
     seed: int = 0
     progress: Reporter = silent
+    measure: Callable[[Any], float] | None = None
     teacher: Teacher | None = None
 
     def teaching(self, model: Any, distil: bool | Literal["teacher"]) -> Any | None:

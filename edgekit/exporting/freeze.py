@@ -43,7 +43,8 @@ class Frozen:
 def served(model: Any) -> Served:
     """A functional or sequential Keras 3 model, or a `models.load.SavedModel`, with all its inputs and outputs.
 
-    Raises UsageError off the TensorFlow backend, BadInput for an input without a fixed size.
+    Raises UsageError off the TensorFlow backend, BadInput for an input without a fixed size, or of a size that is not
+    known yet.
     """
     import keras
 
@@ -55,6 +56,12 @@ def served(model: Any) -> Served:
             f"Exporting needs the TensorFlow backend; Keras runs on {keras.backend.backend()}.",
             "Save the weights, set KERAS_BACKEND=tensorflow, load them and export.",
         )
+    graph = model._functional if isinstance(model, keras.Sequential) else model
+    if not getattr(graph, "inputs", None):
+        raise BadInput(
+            f"{model.name} does not know what it is given: it is no graph of layers, or was never built.",
+            "Give a functional model, or a sequential one that begins with keras.Input.",
+        )
     structure = getattr(model, "_inputs_struct", None)  # a functional model's may be a dict, a list or one tensor
 
     def call(*tensors: Any) -> list[Any]:
@@ -63,7 +70,7 @@ def served(model: Any) -> Served:
 
     inputs = tuple(Spec(t.name, _fixed(t.name, t.shape[1:]), keras.backend.standardize_dtype(t.dtype))
                    for t in model.inputs)  # fmt: skip
-    return Served(call, inputs, tuple(model.output_names))
+    return Served(call, inputs, tuple(graph.output_names))
 
 
 def freeze(model: Any, *, normalization: Normalization | None = None, softmax: bool = True) -> Frozen:

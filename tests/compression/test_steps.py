@@ -22,6 +22,9 @@ from tests.training import small
 
 CONFIGS: dict[str, dict[str, Any]] = {
     "rewrite": {},
+    "channels": {"macs": 0.925, "multiple": 1, "importance": "taylor", "finetune_epochs": 0},
+    "prune": {"sparsity": 0.05, "epochs": 0},
+    "cluster": {"clusters": 32, "epochs": 0},
     "equalize": {},
     "learn_rounding": {"weight_bits": 4, "iterations": 20},
     "correct_bias": {},

@@ -1,0 +1,43 @@
+"""The latency of what a model becomes, for a step that aims at one: of its file, on this machine."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from edgekit.measurement.bench import bench
+from edgekit.recipe import Bench
+
+Export = Callable[[Any, Path], Path]
+
+
+class Stopwatch:
+    """Gives ms for a model. Each is measured in turn with the first one and told in its terms, so that a machine that
+    gets slower in between does not count."""
+
+    def __init__(self, export: Export, wanted: Bench) -> None:
+        """`export` writes the file of a model into a folder."""
+        self._export, self._wanted = export, wanted
+        self._first: tuple[bytes, float] | None = None
+
+    def __call__(self, model: Any) -> float:
+        with tempfile.TemporaryDirectory() as folder:
+            path = self._export(model, Path(folder))
+            if self._first is None:
+                (found,) = self._measured([path])
+                self._first = path.read_bytes(), found
+                return found
+            content, then = self._first
+            beside = Path(folder) / "first.tflite"
+            beside.write_bytes(content)
+            now, found = self._measured([beside, path])
+            return found * then / now
+
+    def _measured(self, paths: list[Path]) -> list[float]:
+        """Medians in ms."""
+        wanted = self._wanted
+        found = bench(paths, threads=wanted.threads[0], processes=wanted.processes, min_runs=wanted.runs,
+                      min_seconds=wanted.seconds)  # fmt: skip
+        return [float(one.summary()["latency_ms"]["median"]) for one in found]
