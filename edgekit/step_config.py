@@ -116,12 +116,20 @@ class Channels(_Config):
         return next((name, value) for name in TARGETS if (value := getattr(self, name)) is not None)
 
 
+Pattern = Annotated[
+    str,
+    # To YAML 1.1 2:4 is a number of base 60.
+    BeforeValidator(lambda given: f"{given // 60}:{given % 60}" if type(given) is int else given),
+    Field(pattern=r"^[1-9]\d*:[1-9]\d*$"),
+]
+
+
 class Prune(_Config):
     """The smallest weights become zeros, a few at a time (Zhu and Gupta 2017, arXiv:1710.01878). Files pack better for
     it; they get neither shorter nor faster."""
 
     sparsity: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.5, description="share of the weights that are 0")
-    pattern: Annotated[str, Field(pattern=r"^[1-9]\d*:[1-9]\d*$")] | None = Field(
+    pattern: Pattern | None = Field(
         default=None, description="n:m, such as 2:4, in place of sparsity: of m weights along the input channels n stay"
     )
     scope: Literal["layer", "global"] = Field(

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+import yaml
 
 import edgekit as ek
 from edgekit.compression.prune import Ramp, lamp, largest_of, masks_of, prune, scheduled, updates
@@ -13,6 +14,7 @@ from edgekit.compression.weight_patterns import sparsity, weighted_layers
 from edgekit.errors import BadInput, EdgekitError
 from edgekit.models.backend import import_keras
 from edgekit.models.zoo import build
+from edgekit.recipe import load_recipe
 from edgekit.runtime.flatbuffer import op_name, parse
 from edgekit.step_config import Prune, Step
 from edgekit.train_config import Train
@@ -213,6 +215,11 @@ def test_a_pattern_longer_than_the_channels_is_said(trained: Any) -> None:
     )
     with pytest.raises(BadInput, match="has no layer to prune: first: not pruned: 3 input channels are fewer"):
         prune(trained, pattern="300:600")
+
+
+def test_a_pattern_may_stand_in_yaml_without_quotes() -> None:
+    recipe = load_recipe("prune50-int8", {"steps.prune.pattern": yaml.safe_load("2:4")})
+    assert recipe.steps[0].config.kept_of == (2, 4) and recipe.steps[0].config.target == 0.5
 
 
 def test_settings_that_make_no_sense_are_refused() -> None:
