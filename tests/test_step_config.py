@@ -35,6 +35,13 @@ def test_a_step_may_be_its_name_alone(tmp_path: Path, written: str) -> None:
     assert recipe(tmp_path, f"steps:\n{written}").steps == (Step(rewrite=Rewrite()),)
 
 
+def test_channels_without_a_target_are_half_the_macs(tmp_path: Path) -> None:
+    (step,) = recipe(tmp_path, "steps: [channels: {rounds: 2}]").steps
+    assert step.config.target == ("macs", 0.5) and step.trains and not step.needs_labels
+    (step,) = recipe(tmp_path, "steps: [channels: {latency_ms: 3, distil: false}]").steps
+    assert step.config.target == ("latency_ms", 3.0) and step.config.macs is None and step.needs_labels
+
+
 def test_the_resolved_recipe_reads_as_written_and_reads_back(tmp_path: Path) -> None:
     resolved = recipe(tmp_path, "steps:\n- rewrite\n- quantize_aware: {epochs: 3, weight_bits: 4, exclude: ['head*']}")
     dumped = yaml.safe_load(resolved.to_yaml())["steps"]
@@ -57,6 +64,8 @@ def test_the_resolved_recipe_reads_as_written_and_reads_back(tmp_path: Path) -> 
         ("steps: quantize_aware", ":1:", "steps: Input should be a valid array"),
         ("steps:\n- 3", ":2:", "steps.0: Input should be an object"),
         ("seed: 1\nsteps: [correct_bias, quantize_aware]", ":2:", "correct_bias and quantize_aware each make"),
+        ("steps:\n- channels: {macs: 0.5, params: 0.5}", ":2:", "macs and params are both targets; keep one"),
+        ("steps:\n- channels: {macs: 50}", ":2:", "channels.macs: Input should be less than 1"),
         ("seed: 1\nsteps: [quantize_aware, rewrite]", ":2:", "quantize_aware comes last, behind rewrite"),
         ("steps: [quantize_aware]\nvariants: [float32]", ":1:", "int8 is not among the variants"),
         ("steps: [learn_rounding]\nvariants: [int8, mixed]", ":1:", "cannot be together with learn_rounding"),

@@ -108,7 +108,8 @@ def _activating(walk: Walk, node: Node, given: list[np.ndarray]) -> Found:
 
 
 def _dropping(walk: Walk, node: Node, given: list[np.ndarray]) -> Found:
-    return given[0] if node.layer.noise_shape is None else f"{node.layer.name} has a noise_shape"
+    shape = node.layer.noise_shape  # it may fix the number of channels
+    return given[0] if shape is None or shape[-1] in (None, 1) else f"{node.layer.name} has a noise_shape"
 
 
 def _permuting(walk: Walk, node: Node, given: list[np.ndarray]) -> Found:

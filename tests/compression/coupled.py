@@ -44,7 +44,7 @@ def residual(x: Any) -> Any:
     gate = layers.Dense(4, activation="swish", name="squeeze")(layers.GlobalAveragePooling2D(keepdims=True)(y))
     y = layers.Multiply(name="gated")([y, layers.Dense(16, activation="hard_sigmoid", name="excite")(gate)])
     y = layers.Multiply(name="seen")([y, layers.Conv2D(1, 3, padding="same", activation="sigmoid", name="where")(y)])
-    return layers.ReLU()(layers.Add(name="sum")([_conv(y, 8, "project", 1), x]))
+    return layers.ReLU()(layers.Add(name="sum")([layers.Dropout(0.1, (None, 1, 1, 1))(_conv(y, 8, "project", 1)), x]))
 
 
 def concatenated(x: Any) -> Any:
