@@ -226,7 +226,7 @@ def test_without_labels_the_answers_are_enough(teacher: keras.Model) -> None:
     soft = Teacher(teacher, transfer=Transfer(alpha=1.0))
     trained = train(small.model(seed=2), data, QUICK, teacher=soft)
     assert trained.best_epoch == trained.history["val_loss"].argmin() + 1 and "val_agreement" in trained.history
-    with pytest.raises(BadInput, match="by logits with alpha 0.9 needs labels"):
+    with pytest.raises(BadInput, match="by logits with alpha 0.5 needs labels"):
         train(small.model(seed=2), data, QUICK, teacher=Teacher(teacher, transfer=Transfer()))
 
 
