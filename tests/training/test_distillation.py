@@ -133,7 +133,7 @@ def test_every_kind_learns_and_leaves_both_models_as_they_were(teacher: keras.Mo
     student = small.model(seed=2)
     before, flags = small.digest(teacher), [layer.trainable for layer in teacher._flatten_layers()]
     names, config = [layer.name for layer in student.layers], student.get_config()
-    transfer = Transfer(kind=kind, weight=1.0)
+    transfer = Transfer(kind=kind, alpha=0.9, weight=1.0)
     trained = train(student, small.digits(), MOVED, teacher=Teacher(teacher, transfer=transfer))
     history = trained.history
     assert history["train_loss"].iloc[-1] < history["train_loss"].iloc[0]
