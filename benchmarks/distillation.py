@@ -78,7 +78,7 @@ def main() -> None:
     arguments.add_argument("--seeds", type=int, default=3, choices=T_95)
     arguments.add_argument("--kind", nargs="+", default=["logits"], help="logits, decoupled, attention, features")
     arguments.add_argument("--temperature", type=float, default=4.0)
-    arguments.add_argument("--alpha", type=float, default=0.9)
+    arguments.add_argument("--alpha", type=float, default=0.5)
     arguments.add_argument("--weight", type=float, default=1.0)
     given = arguments.parse_args()
     warnings.simplefilter("ignore")

@@ -41,7 +41,7 @@ class Transfer(BaseModel):
         description="logits are divided by it; higher: more of what the teacher thinks of the other classes",
     )
     alpha: Annotated[float, Field(ge=0, le=1)] = Field(
-        default=0.9, description="weight of the teacher's answers; that of the labels is 1 - alpha"
+        default=0.5, description="weight of the teacher's answers; that of the labels is 1 - alpha"
     )
     target: NotNegative = Field(default=1.0, description="of decoupled: weight of the label's class against the others")
     non_target: NotNegative = Field(

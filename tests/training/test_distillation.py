@@ -133,7 +133,7 @@ def test_every_kind_learns_and_leaves_both_models_as_they_were(teacher: keras.Mo
     student = small.model(seed=2)
     before, flags = small.digest(teacher), [layer.trainable for layer in teacher._flatten_layers()]
     names, config = [layer.name for layer in student.layers], student.get_config()
-    transfer = Transfer(kind=kind, weight=1.0)
+    transfer = Transfer(kind=kind, alpha=0.9, weight=1.0)
     trained = train(student, small.digits(), MOVED, teacher=Teacher(teacher, transfer=transfer))
     history = trained.history
     assert history["train_loss"].iloc[-1] < history["train_loss"].iloc[0]
@@ -226,7 +226,7 @@ def test_without_labels_the_answers_are_enough(teacher: keras.Model) -> None:
     soft = Teacher(teacher, transfer=Transfer(alpha=1.0))
     trained = train(small.model(seed=2), data, QUICK, teacher=soft)
     assert trained.best_epoch == trained.history["val_loss"].argmin() + 1 and "val_agreement" in trained.history
-    with pytest.raises(BadInput, match="by logits with alpha 0.9 needs labels"):
+    with pytest.raises(BadInput, match="by logits with alpha 0.5 needs labels"):
         train(small.model(seed=2), data, QUICK, teacher=Teacher(teacher, transfer=Transfer()))
 
 
