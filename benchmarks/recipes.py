@@ -13,7 +13,14 @@ from typing import Any
 from default_job import job
 from record import claim, conditions, save
 
-RECIPES = {"mobilenet-int8": "int8", "qat-int8": "int8", "qat-nolabels-int8": "int8", "mixed-int8": "mixed"}
+RECIPES = {
+    "mobilenet-int8": "int8",
+    "qat-int8": "int8",
+    "qat-nolabels-int8": "int8",
+    "mixed-int8": "mixed",
+    "prune50-int8": "int8",
+    "channels50-int8": "int8",
+}
 
 
 def claims(name: str, found: dict[str, Any]) -> list[dict[str, Any]]:
