@@ -156,7 +156,8 @@ def _first(table: tuple[Any, ...], blocks: int) -> tuple[Any, ...]:
 
 def measure(name: str, cell: Cell, blocks: int | None = None, images: int | None = None) -> dict[str, Any]:
     """One cell; with at most so many blocks a stage, and training images of every class."""
-    from edgekit.compression.train_quantized import StepContext, train_quantized
+    from edgekit.compression.step_context import StepContext
+    from edgekit.compression.train_quantized import train_quantized
     from edgekit.training.fit import train
 
     data = load_data("digits", preprocess=preset(cell.preset, cell.size, cell.size), calibration_images=100)

@@ -114,7 +114,8 @@ def mixed(network: Network, folder: Path) -> dict[str, Any]:
 def learned(network: Network, folder: Path, epochs: int) -> dict[str, Any]:
     """Quantization-aware training towards the float model, without labels, its hard-swishes rewritten."""
     from edgekit.compression.rewrite import rewrite
-    from edgekit.compression.train_quantized import StepContext, train_quantized
+    from edgekit.compression.step_context import StepContext
+    from edgekit.compression.train_quantized import train_quantized
 
     part = replace(network.data, train=first(network.data.train, QAT_IMAGES)) if epochs else network.data
     wanted, name = QuantizeAware(epochs=epochs), f"{epochs} epochs"

@@ -122,7 +122,7 @@ class Lineage:
                 "quantize": self.recipe.quantize.model_dump(mode="json")}  # fmt: skip
 
     def _context(self, state: Path, taught: bool) -> Any:
-        from edgekit.compression.train_quantized import StepContext
+        from edgekit.compression.step_context import StepContext
         from edgekit.exporting.export import gives_probabilities
         from edgekit.training.teacher import teacher_of
 

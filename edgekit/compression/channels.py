@@ -18,12 +18,13 @@ from pydantic import ValidationError
 from edgekit.compression.channel_cost import Cost, macs_cost, params_cost
 from edgekit.compression.channel_groups import ChannelGraph, channel_groups
 from edgekit.compression.choose_channels import Counts, Ladders, Point, best_places, path, to_cost, to_latency
+from edgekit.compression.fine_tune import taught
 from edgekit.compression.importance import Importance, by_bn, by_l1
 from edgekit.compression.journal import Journal
 from edgekit.compression.remove_channels import removed
 from edgekit.compression.step import Note, Stepped
+from edgekit.compression.step_context import StepContext
 from edgekit.compression.taylor import Evidence, by_taylor, evidence_of, given_evidence
-from edgekit.compression.train_quantized import StepContext, taught
 from edgekit.data.arrays import ArrayData
 from edgekit.data.dataset import Dataset
 from edgekit.errors import BadInput, UsageError

@@ -14,11 +14,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from edgekit.compression.fine_tune import taught
 from edgekit.compression.fold import is_depthwise
 from edgekit.compression.graph import graph_of, matching
 from edgekit.compression.lower import lower
 from edgekit.compression.step import Note, Stepped
-from edgekit.compression.train_quantized import StepContext, taught
+from edgekit.compression.step_context import StepContext
 from edgekit.compression.weight_patterns import (
     LEAST_WEIGHTS,
     LEAST_ZEROS,

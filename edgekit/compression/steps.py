@@ -10,12 +10,14 @@ from edgekit.compression.bias import correct_bias
 from edgekit.compression.channels import take_channels
 from edgekit.compression.cluster import train_clustered
 from edgekit.compression.equalize import equalize
+from edgekit.compression.fine_tune import taught
 from edgekit.compression.learned_rounding import learn_rounding
 from edgekit.compression.prune import train_pruned
 from edgekit.compression.quantize_aware import prepare
 from edgekit.compression.rewrite import rewrite
 from edgekit.compression.step import Stepped
-from edgekit.compression.train_quantized import StepContext, compared, taught, train_quantized
+from edgekit.compression.step_context import StepContext
+from edgekit.compression.train_quantized import compared, train_quantized
 from edgekit.errors import BadInput
 from edgekit.step_config import CorrectBias, Equalize, LearnRounding, Rewrite, Step
 

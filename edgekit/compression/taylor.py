@@ -15,7 +15,7 @@ import numpy as np
 
 from edgekit.compression.channel_groups import ChannelGraph
 from edgekit.compression.importance import TINY, Importance
-from edgekit.compression.train_quantized import StepContext
+from edgekit.compression.step_context import StepContext
 from edgekit.data.arrays import ArrayData
 from edgekit.data.calibration import choose
 from edgekit.data.dataset import Dataset

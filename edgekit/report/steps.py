@@ -120,7 +120,7 @@ def _cost(row: Mapping[str, Any]) -> list[str]:
 
 
 def _step(step: Mapping[str, Any]) -> Facts:
-    settings = ", ".join(f"{name} {_setting(value)}" for name, value in step["config"].items())
+    settings = ", ".join(f"{name} {_setting(value)}" for name, value in step["config"].items() if value is not None)
     return [
         *([("Settings", settings)] if settings else []),
         *_notes("Done", step["done"]),

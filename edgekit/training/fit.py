@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 import pandas as pd
@@ -28,6 +28,7 @@ from edgekit.training.optimizer import make_optimizer
 from edgekit.training.phases import Phase, base_units, everything_trainable, phases, rate_factors, unfreeze
 from edgekit.training.precision import mixed_precision
 from edgekit.training.schedules import Plateau
+from edgekit.training.shaping import Shaping
 from edgekit.training.state import Slots, State, Store, fingerprint, score_of
 from edgekit.training.teacher import Teacher, Teaching, check_taught, teacher_of, untouched
 from edgekit.training.tensorboard import curve_writer
@@ -35,19 +36,6 @@ from edgekit.training.tensorboard import curve_writer
 MEMORY_ERRORS = ("ResourceExhaustedError", "OutOfMemoryError")  # TensorFlow's and PyTorch's
 
 SCORES = {"val_top1": "top-1", "val_agreement": "agreement"}
-
-
-class Shaping(Protocol):
-    """What changes the model's weights while it trains, such as pruning. Epochs that end before `share` of the training
-    is over are not yet what is wanted: none of them is the best one."""
-
-    share: float
-
-    def start(self) -> None:
-        """The model has the weights that training begins with, or goes on from."""
-
-    def before_step(self, step: int, of: int) -> None:
-        """Step `step` of all, counted from 0, is the next one."""
 
 
 Report = Callable[[int, int], None]  # done and total steps

@@ -13,8 +13,8 @@ from keras import layers
 
 import edgekit as ek
 from edgekit.compression.channels import channels
+from edgekit.compression.step_context import StepContext
 from edgekit.compression.steps import take
-from edgekit.compression.train_quantized import StepContext
 from edgekit.errors import BadInput, UsageError
 from edgekit.models.count import count
 from edgekit.models.zoo import build

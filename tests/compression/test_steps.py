@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import edgekit as ek
+from edgekit.compression.step_context import StepContext
 from edgekit.compression.steps import TAKEN, take
-from edgekit.compression.train_quantized import StepContext
 from edgekit.models.fake_quant import is_fake_quantized
 from edgekit.quantize_config import Quantize
 from edgekit.recipe import Verify

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import edgekit as ek
+from edgekit.compression.step_context import StepContext
 from edgekit.compression.steps import take
-from edgekit.compression.train_quantized import StepContext
 from edgekit.data.arrays import ArrayData
 from edgekit.distil_config import Transfer
 from edgekit.errors import BadInput, UsageError
