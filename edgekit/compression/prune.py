@@ -53,7 +53,7 @@ def prune(
 
 
 class GradualPruning(keras.callbacks.Callback):  # type: ignore[misc]
-    """For `fit` in your own script: zeros grow over the first half of its steps, and stay.
+    """For `fit` in your own script: zeros grow over the first half of its steps, whose number it has to know, and stay.
 
     `model` is the functional or sequential model that is fitted; its Conv2D and Dense kernels are pruned, those of
     nested models are not. The settings are those of `prune`. Raises as `prune` does.
@@ -86,7 +86,6 @@ def train_pruned(model: Any, config: Prune, context: StepContext) -> Stepped:
     teacher = context.teaching(model, config.distil)
     ramp = Ramp(pruned, config)
     training = taught("prune", lowered.model, teacher, config.epochs, config.learning_rate, context, shaping=ramp)
-    ramp.release()
     return _reported(lowered, pruned, skipped, {"training": training})
 
 
@@ -116,7 +115,7 @@ class Ramp:
 
     def before_step(self, step: int, of: int) -> None:
         """Step `step`, counted from 0, is the next one."""
-        steps = round(self.share * of)
+        steps = min(round(self.share * of), of - 1)  # without a recovery the last step is the first with all zeros
         if step in updates(steps):
             self._set(self._config.target if step == steps else scheduled(self._config.target, step, steps))
 
@@ -126,10 +125,6 @@ class Ramp:
         for layer in self._pruned:
             layer.kernel.constraint.mask.assign(masks[layer.name].astype(np.float32))
             layer.kernel.assign(kernels[layer.name] * masks[layer.name])
-
-    def release(self) -> None:
-        for layer in self._pruned:
-            layer.kernel.constraint = None
 
 
 def updates(steps: int) -> tuple[int, ...]:

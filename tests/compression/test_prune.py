@@ -138,7 +138,7 @@ def test_the_step_prunes_while_it_trains_and_loses_little(
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_zeros_grow_during_the_ramp_and_not_behind_it(data: ek.Dataset) -> None:
+def test_zeros_grow_during_the_ramp_and_not_behind_it() -> None:
     model, seen = small.model(), []
     ramp = Ramp(weighted_layers(model), Prune(sparsity=0.8, recovery=0.5))
     ramp.start()
@@ -147,6 +147,15 @@ def test_zeros_grow_during_the_ramp_and_not_behind_it(data: ek.Dataset) -> None:
         seen.append(np.mean([sparsity(kernel) for kernel in kernels(model).values()]))
     assert seen[0] == 0 and all(a < b for a, b in pairwise(seen[:11]))
     assert seen[10:] == [pytest.approx(0.8, abs=0.01)] * 10
+
+
+def test_without_a_recovery_all_zeros_are_there_at_the_end() -> None:
+    model = small.model()
+    ramp = Ramp(weighted_layers(model), Prune(sparsity=0.8, recovery=0))
+    ramp.start()
+    for step in range(20):
+        ramp.before_step(step, 20)
+    assert np.mean([sparsity(kernel) for kernel in kernels(model).values()]) == pytest.approx(0.8, abs=0.01)
 
 
 def test_the_int8_file_has_the_zeros_and_the_pattern(trained: Any, data: ek.Dataset, tmp_path: Path) -> None:
