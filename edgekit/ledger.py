@@ -78,17 +78,9 @@ def _measured(lineage: Lineage, files: Sequence[str]) -> list[Made]:
     wanted, paths = lineage.recipe.bench, [lineage.run.file(file) for file in files]
 
     def work(_: Path) -> tuple[list[Path], Made]:
-        from edgekit.measurement.bench import bench
+        from edgekit.stopwatch import measured
 
-        found = bench(
-            paths,
-            threads=wanted.threads[0],
-            processes=wanted.processes,
-            min_runs=wanted.runs,
-            min_seconds=wanted.seconds,
-            progress=lineage.progress,
-        )
-        return [], {"files": [one.summary() for one in found]}
+        return [], {"files": [one.summary() for one in measured(paths, wanted, progress=lineage.progress)]}
 
     hashes = [sha256_of(path.read_bytes()) for path in paths]
     inputs = {"files": hashes, "bench": wanted.model_dump(mode="json")}

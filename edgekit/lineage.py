@@ -16,7 +16,6 @@ from edgekit.data.dataset import Dataset
 from edgekit.progress import Reporter
 from edgekit.recipe import Recipe
 from edgekit.run import Made, Run
-from edgekit.stopwatch import Stopwatch
 from edgekit.subject import Subject
 
 WEIGHTS = "model.weights.h5"
@@ -124,6 +123,7 @@ class Lineage:
     def _context(self, state: Path, taught: bool) -> Any:
         from edgekit.compression.step_context import StepContext
         from edgekit.exporting.export import gives_probabilities
+        from edgekit.stopwatch import Stopwatch
         from edgekit.training.teacher import teacher_of
 
         distil, data = self.recipe.train.distil, self.data

@@ -267,24 +267,13 @@ class _Job:
         wanted = self.recipe.bench
 
         def work(_: Path) -> tuple[list[Path], Made]:
-            from edgekit.measurement.bench import bench
+            from edgekit.stopwatch import measured
 
-            found = [
-                bench(
-                    list(files.values()),
-                    threads=threads,
-                    processes=wanted.processes,
-                    min_runs=wanted.runs,
-                    min_seconds=wanted.seconds,
-                    progress=self.progress,
-                )
-                for threads in wanted.threads
-            ]
+            paths = list(files.values())
+            found = [measured(paths, wanted, threads=threads, progress=self.progress) for threads in wanted.threads]
             raw = self.run.file("results", "latency.json")
-            write_json(raw, [one.to_json() for measured in found for one in measured])
-            return [raw], {
-                variant: [measured[place].summary() for measured in found] for place, variant in enumerate(files)
-            }
+            write_json(raw, [one.to_json() for turn in found for one in turn])
+            return [raw], {variant: [turn[place].summary() for turn in found] for place, variant in enumerate(files)}
 
         inputs = {
             "files": [sha256_of(path.read_bytes()) for path in files.values()],

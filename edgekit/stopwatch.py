@@ -1,16 +1,32 @@
-"""The latency of what a model becomes, for a step that aims at one: of its file, on this machine."""
+"""Latency on this machine as a recipe wants it measured: of files, and of what a model becomes, for a step that aims at
+one."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgekit.measurement.bench import bench
+from edgekit.measurement.bench import Measurement, bench
+from edgekit.progress import Reporter, silent
 from edgekit.recipe import Bench
 
 Export = Callable[[Any, Path], Path]
+
+
+def measured(
+    paths: Sequence[Path], wanted: Bench, *, threads: int | None = None, progress: Reporter = silent
+) -> tuple[Measurement, ...]:
+    """Files in turn, as a recipe wants it; `threads` is by default the first number that it names."""
+    return bench(
+        list(paths),
+        threads=threads or wanted.threads[0],
+        processes=wanted.processes,
+        min_runs=wanted.runs,
+        min_seconds=wanted.seconds,
+        progress=progress,
+    )
 
 
 class Stopwatch:
@@ -37,7 +53,4 @@ class Stopwatch:
 
     def _measured(self, paths: list[Path]) -> list[float]:
         """Medians in ms."""
-        wanted = self._wanted
-        found = bench(paths, threads=wanted.threads[0], processes=wanted.processes, min_runs=wanted.runs,
-                      min_seconds=wanted.seconds)  # fmt: skip
-        return [float(one.summary()["latency_ms"]["median"]) for one in found]
+        return [float(one.summary()["latency_ms"]["median"]) for one in measured(paths, self._wanted)]

@@ -8,6 +8,7 @@ values. The largest weights and zeros are values of their own, so that scales an
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection
 from dataclasses import replace
 from typing import Any, Literal
@@ -16,7 +17,6 @@ import numpy as np
 
 from edgekit.compression.fine_tune import taught
 from edgekit.compression.fold import is_depthwise
-from edgekit.compression.graph import graph_of, matching
 from edgekit.compression.lower import lower
 from edgekit.compression.step import Note, Stepped
 from edgekit.compression.step_context import StepContext
@@ -25,11 +25,11 @@ from edgekit.compression.weight_patterns import (
     LEAST_ZEROS,
     Shared,
     channel_axes,
+    chosen_layers,
     keep,
     sparsity,
-    weighted_layers,
 )
-from edgekit.errors import BadInput
+from edgekit.evaluation.parity import worst_sqnr_db
 from edgekit.step_config import Cluster
 
 MOST_WEIGHTS = 100_000  # that k-means looks at in a layer; all of them get the centroids
@@ -81,7 +81,7 @@ def _at_once(model: Any, config: Cluster, seed: int) -> Stepped:
         after = shared.kernel()
         layer.kernel.assign(after)
         rows.append({"layer": layer.name, "weights": before.size, "values": len(shared.values),
-                     "sqnr_db": _sqnr(before, after), "sparsity": round(sparsity(after), 6)})  # fmt: skip
+                     "sqnr_db": worst_sqnr_db((before,), (after,)), "sparsity": round(sparsity(after), 6)})  # fmt: skip
     notes = [Note(row["layer"], f"{row['weights']:,} weights have {row['values']} values") for row in rows]
     return Stepped(
         lowered.model,
@@ -133,29 +133,14 @@ def _starts(units: np.ndarray, init: str, count: int) -> np.ndarray:
 
 def _clustered_layers(model: Any, config: Cluster) -> tuple[list[Any], list[Note]]:
     """The layers to cluster, and why others with a kernel are not. Raises BadInput where there are none."""
-    excluded = {node.layer.name for node in matching(graph_of(model), config.exclude)}
-    reasons = {layer.name: _reason(layer, config, excluded) for layer in weighted_layers(model)}
-    chosen = [layer for layer in weighted_layers(model) if reasons[layer.name] is None]
-    if not chosen:
-        said = "; ".join(f"{name}: {why}" for name, why in reasons.items()) or "no kernels"
-        raise BadInput(
-            f"{model.name} has no layer to cluster: {said}.", "Ask for fewer clusters, or leave cluster out."
-        )
-    return chosen, [Note(name, why) for name, why in reasons.items() if why is not None]
+    remedy = "Ask for fewer clusters, or leave cluster out."
+    return chosen_layers(model, config.exclude, "cluster", "clustered", functools.partial(_reason, config), remedy)
 
 
-def _reason(layer: Any, config: Cluster, excluded: set[str]) -> str | None:
-    if layer.name in excluded:
-        return "excluded: not clustered"
+def _reason(config: Cluster, layer: Any) -> str | None:
     if is_depthwise(layer) and not config.depthwise:
         return "not clustered: depthwise, whose few weights matter most (depthwise: true)"
     size = int(np.prod(layer.kernel.shape))
     if size < LEAST_WEIGHTS * config.clusters:
         return f"not clustered: {size} weights are too few for {config.clusters} values"
     return None
-
-
-def _sqnr(before: np.ndarray, after: np.ndarray) -> float | None:
-    """Of the weights, in dB; None for equal ones."""
-    noise = float(np.square(before - after).sum())
-    return round(10 * float(np.log10(np.square(before).sum() / noise)), 3) if noise else None

@@ -7,6 +7,7 @@ the squares not smaller than it in its layer, so that layers of any scale compar
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -16,12 +17,10 @@ import numpy as np
 
 from edgekit.compression.fine_tune import taught
 from edgekit.compression.fold import is_depthwise
-from edgekit.compression.graph import graph_of, matching
 from edgekit.compression.lower import lower
 from edgekit.compression.step import Note, Stepped
 from edgekit.compression.step_context import StepContext
-from edgekit.compression.weight_patterns import KeepZeros, keep, weighted_layers, zeros
-from edgekit.errors import BadInput
+from edgekit.compression.weight_patterns import KeepZeros, chosen_layers, keep, zeros
 from edgekit.step_config import Prune
 
 Masks = Mapping[str, np.ndarray]  # layer -> bool, of the kernel's shape: which weights stay
@@ -92,10 +91,17 @@ def train_pruned(model: Any, config: Prune, context: StepContext) -> Stepped:
 def _at_once(model: Any, config: Prune) -> Stepped:
     lowered = lower(model)
     pruned, skipped = _pruned_layers(lowered.model, config)
-    masks = masks_of({layer.name: np.asarray(layer.kernel) for layer in pruned}, config, config.target)
-    for layer in pruned:
-        layer.kernel.assign(np.asarray(layer.kernel) * masks[layer.name])
+    _silence(pruned, config, config.target)
     return _reported(lowered, pruned, skipped, {})
+
+
+def _silence(pruned: Sequence[Any], config: Prune, wanted: float) -> Masks:
+    """Sets the weights to 0 that are to be, in place; the others stay by these masks."""
+    kernels = {layer.name: np.asarray(layer.kernel) for layer in pruned}
+    masks = masks_of(kernels, config, wanted)
+    for layer in pruned:
+        layer.kernel.assign(kernels[layer.name] * masks[layer.name])
+    return masks
 
 
 class Ramp:
@@ -120,13 +126,12 @@ class Ramp:
             self._set(self._config.target if step == steps else scheduled(self._config.target, step, steps))
 
     def _set(self, wanted: float) -> None:
-        kernels = {layer.name: np.asarray(layer.kernel) for layer in self._pruned}
-        masks = masks_of(kernels, self._config, wanted)
+        masks = _silence(self._pruned, self._config, wanted)
         for layer in self._pruned:
             layer.kernel.constraint.mask.assign(masks[layer.name].astype(np.float32))
-            layer.kernel.assign(kernels[layer.name] * masks[layer.name])
 
 
+@functools.cache  # asked for before every step
 def updates(steps: int) -> tuple[int, ...]:
     """The steps before which the masks are set anew in a ramp of so many: its end is one of them."""
     if not steps:
@@ -190,18 +195,11 @@ def _largest(scores: np.ndarray, sparse: float) -> np.ndarray:
 
 def _pruned_layers(model: Any, config: Prune) -> tuple[list[Any], list[Note]]:
     """The layers to prune, and why others with a kernel are not. Raises BadInput where there are none."""
-    excluded = {node.layer.name for node in matching(graph_of(model), config.exclude)}
-    reasons = {layer.name: _reason(layer, config, excluded) for layer in weighted_layers(model)}
-    pruned = [layer for layer in weighted_layers(model) if reasons[layer.name] is None]
-    if not pruned:
-        said = "; ".join(f"{name}: {why}" for name, why in reasons.items()) or "no kernels"
-        raise BadInput(f"{model.name} has no layer to prune: {said}.", "Exclude fewer layers, or leave prune out.")
-    return pruned, [Note(name, why) for name, why in reasons.items() if why is not None]
+    remedy = "Exclude fewer layers, or leave prune out."
+    return chosen_layers(model, config.exclude, "prune", "pruned", functools.partial(_reason, config), remedy)
 
 
-def _reason(layer: Any, config: Prune, excluded: set[str]) -> str | None:
-    if layer.name in excluded:
-        return "excluded: not pruned"
+def _reason(config: Prune, layer: Any) -> str | None:
     if is_depthwise(layer):
         if config.pattern is not None:
             return "not pruned: a depthwise kernel has no input channels to count along"

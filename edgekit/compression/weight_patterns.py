@@ -8,7 +8,7 @@ keeps both, quantization-aware training among it; no layer is exchanged for that
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,9 @@ import keras
 import numpy as np
 
 from edgekit.compression.fold import WEIGHTED, is_depthwise
+from edgekit.compression.graph import graph_of, matching
 from edgekit.compression.step import Note
+from edgekit.errors import BadInput
 from edgekit.models.fake_quant import ROUNDED
 
 MOST_SHARED = 64  # values; with more of them a kernel shares none
@@ -73,6 +75,24 @@ class KeepShared(keras.constraints.Constraint):  # type: ignore[misc]
 def weighted_layers(model: Any) -> list[Any]:
     """The layers of a flat model whose kernels are a Conv2D's, a DepthwiseConv2D's or a Dense's, each once."""
     return [layer for layer in model.layers if isinstance(layer, (*WEIGHTED, *ROUNDED))]
+
+
+def chosen_layers(
+    model: Any, exclude: Collection[str], step: str, done: str, reason: Callable[[Any], str | None], remedy: str
+) -> tuple[list[Any], list[Note]]:
+    """The weighted layers of a flat model that `step` (prune) works on, and why the others are not `done` (pruned).
+
+    `reason` says why a layer is not, None where it is. Raises BadInput, with the remedy, where none is left, and for a
+    name or pattern in `exclude` that fits no layer.
+    """
+    excluded = {node.layer.name for node in matching(graph_of(model), exclude)}
+    layers = weighted_layers(model)
+    reasons = {one.name: f"excluded: not {done}" if one.name in excluded else reason(one) for one in layers}
+    chosen = [layer for layer in layers if reasons[layer.name] is None]
+    if not chosen:
+        said = "; ".join(f"{name}: {why}" for name, why in reasons.items()) or "no kernels"
+        raise BadInput(f"{model.name} has no layer to {step}: {said}.", remedy)
+    return chosen, [Note(name, why) for name, why in reasons.items() if why is not None]
 
 
 def channel_axes(layer: Any) -> tuple[int, ...]:

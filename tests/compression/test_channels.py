@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import pytest
 from keras import layers
 
@@ -23,9 +22,9 @@ from edgekit.quantize_config import Quantize
 from edgekit.recipe import Verify
 from edgekit.step_config import Step
 from edgekit.train_config import Train
-from edgekit.training.fit import train
 from tests.compression.coupled import images, network, worst
 from tests.compression.small import randomized
+from tests.compression.test_train_quantized import top1
 from tests.training import small
 
 
@@ -135,23 +134,6 @@ def test_a_latency_that_is_there_already_and_one_that_cannot_be() -> None:
 
 
 # ---- as a step, with training -------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def data() -> ek.Dataset:
-    return ek.load_data("digits", preprocess=ek.preset("tf", small.SIZE, small.SIZE))
-
-
-@pytest.fixture(scope="module")
-def trained(data: ek.Dataset) -> Any:
-    model = small.model()
-    train(model, data, Train(epochs=6, batch_size=32, learning_rate=5e-3))
-    return model
-
-
-def top1(model: Any, split: Any) -> float:
-    pixels = (split.read(range(len(split))) / 127.5 - 1).astype(np.float32)
-    return float((np.asarray(model(pixels, training=False)).argmax(1) == split.labels).mean())
 
 
 def context(data: Any, state: Path, **changes: Any) -> StepContext:

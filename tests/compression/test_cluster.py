@@ -14,37 +14,11 @@ from edgekit.errors import BadInput
 from edgekit.models.backend import import_keras
 from edgekit.models.zoo import build
 from edgekit.recipe import Recipe
-from edgekit.runtime.flatbuffer import op_name, parse
 from edgekit.step_config import Step
-from edgekit.train_config import Train
-from edgekit.training.fit import train
 from tests.compression.test_train_quantized import context, top1
-from tests.training import small
+from tests.compression.weight_codes import codes_of
 
 keras = import_keras("Testing")
-
-
-@pytest.fixture(scope="module")
-def data() -> ek.Dataset:
-    return ek.load_data("digits", preprocess=ek.preset("tf", small.SIZE, small.SIZE))
-
-
-@pytest.fixture(scope="module")
-def trained(data: ek.Dataset) -> Any:
-    model = small.model()
-    train(model, data, Train(epochs=6, batch_size=32, learning_rate=5e-3))
-    return model
-
-
-def codes_of(content: bytes) -> list[np.ndarray]:
-    """The weights [out, ...] of each convolution and dense layer of an int8 file."""
-    model = parse(content)
-    return [
-        np.frombuffer(model.buffers[tensor.buffer].data.tobytes(), np.int8).reshape(tensor.shape)
-        for operator in model.subgraphs[0].operators
-        if op_name(model, operator) in ("CONV_2D", "FULLY_CONNECTED")
-        for tensor in (model.subgraphs[0].tensors[operator.inputs[1]],)
-    ]
 
 
 def test_every_layer_has_so_many_values_a_multiple_of_each_channels_largest(trained: Any) -> None:

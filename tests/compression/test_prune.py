@@ -15,26 +15,12 @@ from edgekit.errors import BadInput, EdgekitError
 from edgekit.models.backend import import_keras
 from edgekit.models.zoo import build
 from edgekit.recipe import load_recipe
-from edgekit.runtime.flatbuffer import op_name, parse
 from edgekit.step_config import Prune, Step
-from edgekit.train_config import Train
-from edgekit.training.fit import train
 from tests.compression.test_train_quantized import context, top1
+from tests.compression.weight_codes import codes_of
 from tests.training import small
 
 keras = import_keras("Testing")
-
-
-@pytest.fixture(scope="module")
-def data() -> ek.Dataset:
-    return ek.load_data("digits", preprocess=ek.preset("tf", small.SIZE, small.SIZE))
-
-
-@pytest.fixture(scope="module")
-def trained(data: ek.Dataset) -> Any:
-    model = small.model()
-    train(model, data, Train(epochs=6, batch_size=32, learning_rate=5e-3))
-    return model
 
 
 def kernels(model: Any) -> dict[str, np.ndarray]:
@@ -167,14 +153,7 @@ def test_the_int8_file_has_the_zeros_and_the_pattern(trained: Any, data: ek.Data
     stepped = take(pruned.model, aware, context(data, tmp_path / "b"))
     assert {one["layer"] for one in stepped.figures["training"]["kept"]} == {"second", "logits"}
     (artifact,) = ek.export(stepped.model, tmp_path, dataset=data, variants=("int8",))
-    model = parse(artifact.content)
-    codes = [
-        np.frombuffer(model.buffers[tensor.buffer].data.tobytes(), np.int8).reshape(tensor.shape)
-        for operator in model.subgraphs[0].operators
-        if op_name(model, operator) in ("CONV_2D", "FULLY_CONNECTED")
-        for tensor in (model.subgraphs[0].tensors[operator.inputs[1]],)
-    ]
-    second, logits = codes[1:]
+    second, logits = codes_of(artifact.content)[1:]
     for kernel in (second, logits):  # [..., input channels]
         assert (kernel != 0).reshape(*kernel.shape[:-1], -1, 4).sum(axis=-1).max() <= 2
         assert 0.5 <= (kernel == 0).mean() < 0.6

@@ -26,19 +26,6 @@ from tests.training import small
 keras = import_keras("Testing")
 
 
-@pytest.fixture(scope="module")
-def data() -> ek.Dataset:
-    return ek.load_data("digits", preprocess=ek.preset("tf", small.SIZE, small.SIZE))
-
-
-@pytest.fixture(scope="module")
-def trained(data: ek.Dataset) -> Any:
-    """92 % of the test digits or so: good enough to lose something."""
-    model = small.model()
-    train(model, data, Train(epochs=6, batch_size=32, learning_rate=5e-3))
-    return model
-
-
 def arrays(split: Any) -> tuple[np.ndarray, np.ndarray]:
     return (split.read(range(len(split))) / 127.5 - 1).astype(np.float32), split.labels
 
