@@ -1,0 +1,1 @@
+"""Devices that are reached by ssh: their list, the connection, what they are, and the agent at work on them."""
