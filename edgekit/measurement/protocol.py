@@ -1,27 +1,64 @@
 """What raw nanoseconds mean: pure statistics over the samples of several fresh processes.
 
-Nothing is dropped: outliers are counted, and a measurement that cannot be trusted says why.
+Nothing is dropped: outliers are counted. What can be said of a measurement's trust is in verdict.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from edgekit.errors import UsageError, unknown
+
 MS = 1e-6  # milliseconds in a nanosecond
 REPLICATES = 10_000
+RESOLUTION = 4097  # values that a median drawn anew can take; all of them where there are fewer
 # 10 standard deviations by the median absolute deviation, the rule hyperfine warns by (|x - median| / MAD).
 OUTLIER = 14.826
-# When a measurement is called unstable. On an idle machine processes differ by about 1 % (sd); busy neighbours on every
-# core more than double the mean and leave the median where it was.
-MEAN_OVER_MEDIAN = 1.25
-PROCESSES_DIFFER = 0.10
-DRIFT = 0.10
-SWITCHES_A_SECOND = 50.0
 
 Samples = Sequence[Sequence[int]]  # one sequence of nanoseconds a process
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a file is measured: `processes` fresh processes, whose runs are `runs` and take `seconds` at least, all
+    together. Files that are compared take `pairs` processes each, and up to `most_pairs` until the interval is narrow.
+    """
+
+    processes: int
+    runs: int
+    seconds: float
+    warmup_runs: int
+    warmup_seconds: float
+    pairs: int
+    most_pairs: int
+
+    def __post_init__(self) -> None:
+        for name in ("processes", "runs", "pairs"):
+            if (value := getattr(self, name)) < 1:
+                raise UsageError(f"{name} is {value}.", "Give one or more.")
+        if not (math.isfinite(self.seconds) and self.seconds >= 0):
+            raise UsageError(f"seconds is {self.seconds}.", "Give zero or more seconds.")
+
+
+# `mlperf`: 1,024 queries and 60 s, the least of MLPerf's single-stream scenario (Reddi et al. 2020). The warm-up is
+# that of benchmark_model: some runs and half a second.
+PROTOCOLS = {
+    "quick": Protocol(3, 100, 0.1, 2, 0.05, pairs=10, most_pairs=20),
+    "default": Protocol(5, 100, 1.0, 5, 0.5, pairs=10, most_pairs=30),
+    "mlperf": Protocol(5, 1024, 60.0, 5, 0.5, pairs=10, most_pairs=30),
+}
+
+
+def protocol_named(name: str, **changed: Any) -> Protocol:
+    """A row of PROTOCOLS, with the fields that are not None in place of its own."""
+    if name not in PROTOCOLS:
+        raise unknown("protocol", name, PROTOCOLS, UsageError)
+    return replace(PROTOCOLS[name], **{field: value for field, value in changed.items() if value is not None})
 
 
 @dataclass(frozen=True)
@@ -56,13 +93,13 @@ class Latency:
 
 def latency(samples: Samples) -> Latency:
     """The figures of all processes together. Raises ValueError where a process has no sample."""
-    pooled = _pooled(samples)
-    median, p25, p75, p90, p99 = np.percentile(pooled, [50, 25, 75, 90, 99]) * MS
+    together = pooled(samples)
+    median, p25, p75, p90, p99 = np.percentile(together, [50, 25, 75, 90, 99]) * MS
     low, high = median_ci95(samples)
     return Latency(
-        median=float(median), p90=float(p90), p99=float(p99), mean=float(pooled.mean() * MS), n=len(pooled),
-        ci95=(low * MS, high * MS), iqr=float(p75 - p25), minimum=float(pooled.min() * MS),
-        outliers=count_outliers(pooled), drift=drift(samples),
+        median=float(median), p90=float(p90), p99=float(p99), mean=float(together.mean() * MS), n=len(together),
+        ci95=(low * MS, high * MS), iqr=float(p75 - p25), minimum=float(together.min() * MS),
+        outliers=count_outliers(together), drift=drift(samples),
     )  # fmt: skip
 
 
@@ -73,22 +110,20 @@ def median_ci95(samples: Samples, seed: int = 0) -> tuple[float, float]:
     runs drawn with replacement is the order statistic at a Beta-distributed place: no run is really drawn.
     """
     generator = np.random.default_rng(seed)
-    runs = [np.asarray(process, np.float64) for process in samples]
-    _pooled(samples)
-    drawn = np.sort(generator.integers(len(runs), size=(REPLICATES, len(runs))), axis=1)
-    kinds, counts = np.unique(drawn, axis=0, return_counts=True)
-    medians = [
-        _medians(np.concatenate([runs[p] for p in kind]), count, generator)
-        for kind, count in zip(kinds, counts, strict=True)
-    ]
-    low, high = np.percentile(np.concatenate(medians), [2.5, 97.5])
+    edges = np.unique(np.quantile(pooled(samples), np.linspace(0, 1, RESOLUTION), method="inverted_cdf"))
+    below = np.array([np.searchsorted(np.sort(process), edges, side="right") for process in samples], np.float64)
+    drawn = generator.multinomial(len(samples), [1 / len(samples)] * len(samples), size=REPLICATES)
+    medians = np.concatenate([_medians(part, below, edges, generator) for part in np.array_split(drawn, 40)])
+    low, high = np.percentile(medians, [2.5, 97.5])
     return float(low), float(high)
 
 
-def _medians(values: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
-    n = len(values)
-    places = generator.beta((n + 1) / 2, (n + 1) / 2, size=count) * n
-    return np.sort(values)[np.minimum(places.astype(np.int64), n - 1)]
+def _medians(drawn: np.ndarray, below: np.ndarray, edges: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """One a row of `drawn`, which says how often each process was; below[p, i] of its runs took edges[i] or less."""
+    together = drawn @ below
+    n = together[:, -1]
+    places = np.floor(generator.beta((n + 1) / 2, (n + 1) / 2) * n)
+    return edges[np.argmax(together > np.minimum(places, n - 1)[:, None], axis=1)]
 
 
 def count_outliers(values: np.ndarray) -> int:
@@ -107,28 +142,8 @@ def drift(samples: Samples) -> float:
     return float(np.median(ratios)) if ratios else 0.0
 
 
-def doubts(samples: Samples, switches: Sequence[Mapping[str, int]]) -> tuple[str, ...]:
-    """Why the measurement is unstable, one sentence a reason; empty when it is steady.
-
-    `switches` are each process's context switches while it was timed, {} where they are not counted.
-    """
-    pooled = _pooled(samples)
-    found = []
-    ratio = pooled.mean() / np.median(pooled)
-    if ratio > MEAN_OVER_MEDIAN:
-        found.append(f"the mean is {ratio:.2f} times the median: something else ran at times")
-    medians = [float(np.median(process)) for process in samples]
-    if max(medians) > (1 + PROCESSES_DIFFER) * min(medians):
-        found.append(f"the processes disagree: medians from {min(medians) * MS:.3g} to {max(medians) * MS:.3g} ms")
-    if abs(moved := drift(samples)) > DRIFT:
-        found.append(f"it became {abs(moved):.0%} {'slower' if moved > 0 else 'faster'} while it ran")
-    rate = sum(one.get("involuntary", 0) for one in switches) / (pooled.sum() * 1e-9)
-    if rate > SWITCHES_A_SECOND and len(pooled) >= 30:
-        found.append(f"it was interrupted {rate:.0f} times a second by other processes")
-    return tuple(found)
-
-
-def _pooled(samples: Samples) -> np.ndarray:
+def pooled(samples: Samples) -> np.ndarray:
+    """All processes together. Raises ValueError where a process has no sample."""
     if not samples or any(len(process) == 0 for process in samples):
         raise ValueError("every process needs at least one sample")
     return np.concatenate([np.asarray(process, np.float64) for process in samples])

@@ -1,81 +1,16 @@
-import ast
 import hashlib
 import json
-import subprocess
-import sys
 import threading
-import time
 
 import numpy as np
 import pytest
 
 from edgekit.errors import BadInput, UsageError
-from edgekit.measurement import bench as module
-from edgekit.measurement.bench import bench
+from edgekit.measurement.bench import bench, side_by_side
 from edgekit.measurement.newest import newest_chosen
 from tests import tiny
 
-FAST = {"processes": 2, "min_runs": 20, "min_seconds": 0.0, "quick": True}
-
-
-def ask(request):
-    ran = subprocess.run(
-        [sys.executable, "-P", str(module.AGENT)], input=json.dumps(request), capture_output=True, text=True
-    )
-    return ran.returncode, json.loads(ran.stdout)
-
-
-def test_the_agent_is_one_file_of_numpy_and_the_standard_library():
-    tree = ast.parse(module.AGENT.read_text())
-    names = {
-        alias.name.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
-    }
-    names |= {node.module.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
-    assert names - set(sys.stdlib_module_names) == {"numpy"}
-
-
-def test_the_agent_answers_raw_samples():
-    code, found = ask({"model": str(tiny.path("int8")), "warmup_seconds": 0.01, "min_runs": 30, "min_seconds": 0.05})
-    assert code == 0 and found["ok"] and found["schema"] == 1
-    assert len(found["samples_ns"]) >= 30 and sum(found["samples_ns"]) <= 0.2e9
-    assert found["sha256"] == hashlib.sha256(tiny.tflite("int8")).hexdigest()
-    assert found["warmup_runs"] >= 5 and found["init_ns"] > 0 and found["first_ns"] > 0 and found["batch"] == 1
-    assert found["conditions"]["delegate"]["name"] == "XNNPACK"
-    assert found["conditions"]["runtime"].startswith("ai-edge-litert ")
-    assert set(found["switches"]) == {"voluntary", "involuntary"}
-
-
-def test_the_agent_runs_at_least_the_seconds_asked_for():
-    started = time.perf_counter()
-    _, found = ask({"model": str(tiny.path("int8")), "warmup_seconds": 0.0, "min_runs": 1, "min_seconds": 0.5})
-    assert time.perf_counter() - started > 0.5 and sum(found["samples_ns"]) > 0.25e9
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="glibc's count")
-def test_heap_repeats_and_grows_with_the_file():
-    def heap(path):
-        found = ask({"kind": "memory", "model": str(path)})[1]
-        assert "samples_ns" not in found
-        return found["memory"]["heap_bytes"]
-
-    small = [heap(tiny.path("float32")) for _ in range(3)]
-    assert max(small) - min(small) <= 4096
-    for path in tiny.real_int8():
-        assert heap(path) > min(small) + 50_000
-
-
-@pytest.mark.parametrize(
-    ("request_", "kind", "words"),
-    [
-        ({"model": "/nowhere.tflite"}, "model", "/nowhere.tflite: No such file"),
-        ({"kind": "gossip", "model": "x"}, "request", "unknown kind 'gossip'"),
-        ({}, "request", "model"),
-        ([], "request", "TypeError"),
-    ],
-)
-def test_the_agent_answers_errors(request_, kind, words):
-    code, found = ask(request_)
-    assert code == 1 and not found["ok"] and found["error"]["kind"] == kind and words in found["error"]["message"]
+FAST = {"processes": 2, "min_runs": 20, "min_seconds": 0.0, "protocol": "quick"}
 
 
 def test_a_measurement_keeps_what_it_is_derived_from():
@@ -88,9 +23,9 @@ def test_a_measurement_keeps_what_it_is_derived_from():
     assert summary["latency_ms"]["n"] == 20 and len(summary["latency_ms"]["ci95"]) == 2
     assert summary["images_per_second"] == pytest.approx(1000 / summary["latency_ms"]["median"])  # R22
     assert summary["size_bytes"] == len(tiny.tflite("int8")) > summary["gzip_bytes"] > 0
-    assert summary["verdict"] in ("steady", "unstable") and bool(summary["doubts"]) == (
-        summary["verdict"] == "unstable"
-    )
+    assert summary["verdict"] in ("steady", "unstable") and bool(summary["doubts"]) == (summary["verdict"] != "steady")
+    assert summary["conditions"]["runtime"].startswith("ai-edge-litert ") and summary["xnnpack"] is True
+    assert [len(process) for process in found.states] == [5, 5]  # before, and behind each of four parts
     assert found.to_frame().groupby("process")["ns"].count().tolist() == [10, 10]
     assert json.loads(json.dumps(found.to_json(), allow_nan=False))["samples_ns"] == [list(s) for s in found.samples_ns]
 
@@ -99,12 +34,12 @@ def test_files_take_turns_and_come_back_in_order():
     seen = []
     files = [tiny.path("float32"), tiny.path("int8")]
     found = bench(files, **FAST, progress=lambda one: seen.append(one.note))
-    assert seen == ["float32.tflite", "int8.tflite"] * 2 + [""]
+    assert [set(seen[:2]), set(seen[2:4]), seen[4:]] == [{"float32.tflite", "int8.tflite"}] * 2 + [[""]]
     assert [one.file for one in found] == [str(file) for file in files]
 
 
 def test_r33_defaults_time_a_hundred_runs_or_more():
-    found = bench(tiny.path("int8"), quick=True)
+    found = bench(tiny.path("int8"), protocol="quick")
     assert len(found.samples_ns) == 3 and found.latency_ms.n >= 100
     assert all(sum(process) > 0.01e9 for process in found.samples_ns)
 
@@ -122,7 +57,7 @@ def test_benches_do_not_overlap():
             else:
                 running.clear()
 
-        bench(tiny.path("int8"), processes=1, min_runs=1, min_seconds=0.2, quick=True, progress=note)
+        bench(tiny.path("int8"), processes=1, min_runs=1, min_seconds=0.2, protocol="quick", progress=note)
 
     threads = [threading.Thread(target=measure) for _ in range(3)]
     for thread in threads:
@@ -132,15 +67,43 @@ def test_benches_do_not_overlap():
     assert overlap == [0, 0, 0]
 
 
-@pytest.mark.parametrize("name", ["threads", "processes", "min_runs"])
+def test_side_by_side_compares_with_the_first_in_pairs():
+    found = side_by_side([tiny.path("float32"), tiny.path("int8"), tiny.path("float32")], **FAST)
+    assert [(one.file, one.reference, one.n) for one in found.comparisons] == [
+        (str(tiny.path("int8")), str(tiny.path("float32")), 2),
+        (str(tiny.path("float32")), str(tiny.path("float32")), 2),
+    ]
+    assert [[len(process) for process in one.samples_ns] for one in found.measurements] == [[10, 10]] * 3
+    medians = [[np.median(process) for process in one.samples_ns] for one in found.measurements]
+    ratio = np.exp(np.mean(np.log(medians[1]) - np.log(medians[0])))
+    assert found.comparisons[0].ratio == pytest.approx(ratio)
+
+
+def test_pairs_are_added_until_the_comparison_is_settled():
+    plain, other = tiny.path("float32"), tiny.path("int8")
+    found = side_by_side([plain, other], min_runs=4, min_seconds=0.0, protocol="quick")
+    taken = found.comparisons[0].n
+    assert 10 <= taken <= 20 and (found.comparisons[0].settled or taken == 20)
+
+
+def test_a_batch_and_without_xnnpack():
+    found = bench(tiny.path("int8"), batch=8, xnnpack=False, **FAST)
+    assert (found.batch, found.xnnpack, found.conditions["delegate"]) == (8, False, {"name": None, "partitions": 0})
+    assert found.summary()["images_per_second"] == pytest.approx(8000 / found.latency_ms.median)
+    with pytest.raises(BadInput, match="cannot take a batch of 3"):
+        bench(tiny.path("fixed"), batch=3, **FAST)
+
+
+@pytest.mark.parametrize(("name", "said"), [("threads", "threads"), ("processes", "processes"), ("min_runs", "runs"),
+                                            ("batch", "batch")])  # fmt: skip
 @pytest.mark.parametrize("value", [0, -3])
-def test_counts_below_one(name, value):
-    with pytest.raises(UsageError, match=f"{name} is {value}"):
+def test_counts_below_one(name, said, value):
+    with pytest.raises(UsageError, match=f"{said} is {value}"):
         bench(tiny.path("int8"), **{name: value})
 
 
 def test_seconds_below_zero():
-    with pytest.raises(UsageError, match="min_seconds is -1"):
+    with pytest.raises(UsageError, match="seconds is -1"):
         bench(tiny.path("int8"), min_seconds=-1)
 
 
