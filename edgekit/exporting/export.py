@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from importlib import metadata
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,15 @@ from edgekit.artifact import (
 )
 from edgekit.data.arrays import ArrayData
 from edgekit.data.dataset import Dataset
-from edgekit.errors import BadInput, CheckFailed
+from edgekit.errors import BadInput, CheckFailed, UsageError
 from edgekit.evaluation.metrics import softmax
 from edgekit.evaluation.parity import Parity, parity
 from edgekit.exporting.calibration import Calibration
 from edgekit.exporting.convert import Calibrated, calibrate, convert, quantized, with_signature
 from edgekit.exporting.freeze import Frozen, freeze, served
+from edgekit.exporting.metadata import shipped
 from edgekit.exporting.samples import Arrays, Images, Samples
+from edgekit.metadata_config import Metadata
 from edgekit.models.count import count
 from edgekit.models.head import ends_in_softmax
 from edgekit.progress import Progress, Reporter, silent
@@ -57,7 +59,9 @@ class Exporter:
 
     `softmax` makes probabilities of the model's output. `classifier` says that its one output has a score a class, so
     that answers can be compared; what is none is compared by its signal to noise ratio. `quantize` says how the
-    activations of int8 files get their ranges.
+    activations of int8 files get their ranges, `metadata` what the files say of themselves. `temperature` divides the
+    logits in front of the softmax, which changes how sure the file is and no class; BadInput where the model's output
+    is left as it is.
     """
 
     def __init__(
@@ -70,6 +74,8 @@ class Exporter:
         softmax: bool = True,
         classifier: bool = True,
         quantize: Quantize | None = None,
+        metadata: Metadata | None = None,
+        temperature: float = 1.0,
     ) -> None:
         self.model = model
         self.samples: Samples = Images(data) if isinstance(data, Dataset) else Arrays(data)
@@ -79,6 +85,9 @@ class Exporter:
         self.softmax = softmax and not self.probabilities
         self.classifier = classifier
         self.quantize = quantize or Quantize()
+        self.metadata = metadata or Metadata()
+        self.temperature = temperature
+        _check_temperature(self)
 
     def write(self, folder: Path, variant: Variant, io: Io = "float32", recipe: Recipe | None = None) -> Exported:
         """Writes `{model}_{variant}[_{io}].tflite` and its card into `folder`; `io` concerns int8 alone."""
@@ -115,12 +124,14 @@ class Exporter:
         checked = parity(content, variant, fed, outputs, self.limits, classifier=self.classifier, float_layers=floats)
         suffix = "" if io == "float32" else f"_{io}"
         path = folder / f"{self.name}_{variant}{suffix}.tflite"
-        card = self._card(content, variant, io, checked, recipe or Recipe())
-        return Exported(save_artifact(path, content, card), checked)
+        card = self._card(content, variant, io, checked, recipe or Recipe(temperature=self.temperature))
+        whole, card = shipped(content, card, self.metadata, recipe.in_file(variant, io) if recipe else None)
+        return Exported(save_artifact(path, whole, card), checked)
 
     @functools.lru_cache(maxsize=2)  # noqa: B019 - an Exporter lives as long as its run
     def _frozen(self, io: Io) -> Frozen:
-        return freeze(self.model, normalization=self.samples.normalization(io), softmax=self.softmax)
+        normalization = self.samples.normalization(io)
+        return freeze(self.model, normalization=normalization, softmax=self.softmax, temperature=self.temperature)
 
     @functools.cached_property
     def _reference(self) -> tuple[Inputs, tuple[np.ndarray, ...]]:
@@ -132,7 +143,8 @@ class Exporter:
             for i in range(0, len(inputs[0]), BATCH)
         ]
         outputs = [np.concatenate(parts) for parts in zip(*batches, strict=True)]
-        return inputs, tuple(softmax(one).astype(np.float32) if self.softmax else one for one in outputs)
+        answers = (softmax(one / self.temperature).astype(np.float32) if self.softmax else one for one in outputs)
+        return inputs, tuple(answers)
 
     def _card(self, content: bytes, variant: Variant, io: Io, checked: Parity, recipe: Recipe) -> Card:
         bare = without_metadata(content)
@@ -159,8 +171,19 @@ class Exporter:
             recipe=recipe.model_dump(mode="json"),
             seed=recipe.seed,
             data=self.samples.origin(),
-            versions={package: metadata.version(package) for package in PACKAGES},
+            versions={package: version(package) for package in PACKAGES},
             verification=checked.to_json(),
+        )
+
+
+def _check_temperature(exporter: Exporter) -> None:
+    if not (0 < exporter.temperature < float("inf")):
+        raise UsageError(f"The temperature is {exporter.temperature}.", "Give a number above 0.")
+    if exporter.temperature != 1.0 and not exporter.softmax:
+        why = "it ends in a softmax of its own" if exporter.probabilities else "its outputs are left as they are"
+        raise BadInput(
+            f"A temperature of {exporter.temperature:g} cannot be folded into {exporter.name}: {why}.",
+            "Give a classifier that ends in logits, or leave the temperature at 1.",
         )
 
 
@@ -190,13 +213,17 @@ def export(
     softmax: bool | None = None,
     limits: Verify | None = None,
     quantize: Quantize | None = None,
+    metadata: Metadata | None = None,
+    temperature: float = 1.0,
     progress: Reporter = silent,
 ) -> tuple[Artifact, ...]:
     """Writes a model (functional Keras 3, or a SavedModel) as .tflite files, batch 1, and verifies them.
 
     `dataset` brings the preprocessing, the labels, the calibration samples and those to compare on. With labels, or
     with a softmax at its end, the model is a classifier; `softmax` (default: with labels) makes probabilities of its
-    logits, unless there is a softmax already. `quantize` says how the activations of an int8 file get their ranges.
+    logits, unless there is a softmax already. `quantize` says how the activations of an int8 file get their ranges,
+    `metadata` what the files say of themselves (author, licence, ...), and whether they carry golden vectors.
+    `temperature` divides the logits, so that the confidence is what `Evaluation.temperature` found it should be.
     Raises CheckFailed, with the numbers, if a file does not say what the model says; all files are kept.
     """
     labelled = bool(dataset.class_names)
@@ -207,6 +234,8 @@ def export(
         softmax=labelled if softmax is None else softmax,
         classifier=labelled or gives_probabilities(model),
         quantize=quantize,
+        metadata=metadata,
+        temperature=temperature,
     )
     done: list[Exported] = []
     for number, variant in enumerate(variants):

@@ -73,11 +73,14 @@ def served(model: Any) -> Served:
     return Served(call, inputs, tuple(graph.output_names))
 
 
-def freeze(model: Any, *, normalization: Normalization | None = None, softmax: bool = True) -> Frozen:
+def freeze(
+    model: Any, *, normalization: Normalization | None = None, softmax: bool = True, temperature: float = 1.0
+) -> Frozen:
     """Freezes what `served` takes.
 
     With `normalization` the frozen function takes raw pixels, 0..255: for a model whose one input is an image. With
-    `softmax` its (one) output is probabilities. Raises as `served` does.
+    `softmax` its (one) output is probabilities, of the logits divided by `temperature`; the converter multiplies the
+    weights in front of them instead, where it can. Raises as `served` does.
     """
     import tensorflow as tf
     from tensorflow.python.framework import convert_to_constants
@@ -90,7 +93,8 @@ def freeze(model: Any, *, normalization: Normalization | None = None, softmax: b
         with recording() as found:
             outputs = whole.call(*real)
         taps[:] = found
-        answers = [tf.nn.softmax(one) for one in outputs] if softmax else outputs
+        cooled = outputs if temperature == 1.0 else [one / temperature for one in outputs]
+        answers = [tf.nn.softmax(one) for one in cooled] if softmax else outputs
         return [*answers, *(tap.tensor for tap in _computed(found))]
 
     signature = [tf.TensorSpec((1, *one.shape), one.dtype, name=one.name) for one in whole.inputs]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -147,7 +148,20 @@ def rejections_of(name: str) -> Iterator[None]:
     try:
         yield
     except REJECTIONS as error:
+        needs = _too_new(first_line(error))
+        if needs:
+            raise BadInput(
+                f"{name} needs {needs}, which {find_runtime()[1]} does not have: the runtime is too old for it.",
+                "Install a newer runtime, or export the model again with the converter of this one.",
+            ) from None
         raise BadInput(f"{name} cannot be run: {first_line(error)}.", "Check the file, or export it again.") from None
+
+
+def _too_new(said: str) -> str:
+    """What a runtime misses in a file that is newer than itself, "" for any other complaint."""
+    version = re.search(r"Didn't find op for builtin opcode '(\w+)' version '(\d+)'", said)
+    code = re.search(r"builtin_code out of range: (\d+)", said)
+    return f"version {version[2]} of {version[1]}" if version else f"the operator number {code[1]}" if code else ""
 
 
 def first_line(error: Exception) -> str:

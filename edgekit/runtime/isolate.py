@@ -1,6 +1,7 @@
 """Runs functions in worker processes that may crash, hang or run out of memory without taking this one along.
 
-The workers are loky's: fresh Python processes that need no `__main__` guard and are kept for the next call.
+The workers are loky's: fresh Python processes that need no `__main__` guard and are kept for the next call. They work
+in the caller's directory, so that a relative path means the same to both.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import TimeoutError as Late
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import Any
 
 from edgekit.errors import BadInput, EdgekitError
@@ -44,7 +46,7 @@ def each(
         for arguments in calls:
             if len(waiting) >= (2 * workers if workers > 1 else 1):
                 yield _result(waiting.popleft(), timeout)
-            waiting.append(pool.submit(_guarded, function, arguments))
+            waiting.append(pool.submit(_guarded, function, arguments, Path.cwd()))
         while waiting:
             yield _result(waiting.popleft(), timeout)
     except BrokenProcessPool:
@@ -86,9 +88,10 @@ def _silence() -> None:
     os.close(null)
 
 
-def _guarded(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[bool, Any]:
+def _guarded(function: Callable[..., Any], arguments: tuple[Any, ...], folder: Path) -> tuple[bool, Any]:
     """Errors travel as plain values: unpickling an exception with its own signature would break the pool."""
     _silence()
+    os.chdir(folder)
     try:
         return False, function(*arguments)
     except EdgekitError as error:

@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
 
 import numpy as np
 
 from edgekit.runtime.clipping import BINS, Histogram, Range
-from edgekit.runtime.flatbuffer import activations, is_constant, op_name, pack, parse
+from edgekit.runtime.flatbuffer import activations, is_constant, op_name, pack, parse, with_outputs
 from edgekit.runtime.interpreter import find_runtime
 from edgekit.runtime.quiet import captured_stderr
 
@@ -43,7 +42,7 @@ class Observer:
         self._indices = activations(model)
         kind, _ = find_runtime()
         with captured_stderr():  # the runtime announces its delegate there
-            self._interpreter = kind(model_content=_with_outputs(model, self._indices), num_threads=threads)
+            self._interpreter = kind(model_content=with_outputs(model, self._indices), num_threads=threads)
             self._interpreter.allocate_tensors()
         self._sources = [detail["index"] for detail in self._interpreter.get_input_details()]
 
@@ -147,10 +146,4 @@ def with_ranges(content: bytes, ranges: Ranges) -> bytes:
         tensor.quantization = tensor.quantization or schema.QuantizationParametersT()
         tensor.quantization.min = np.array([low], np.float32)
         tensor.quantization.max = np.array([high], np.float32)
-    return pack(model)
-
-
-def _with_outputs(model: Any, indices: list[int]) -> bytes:
-    model.subgraphs[0].outputs = np.array(indices, np.int32)
-    model.signatureDefs = []  # they name outputs that are no longer there
     return pack(model)

@@ -86,6 +86,9 @@ def _check_model(model: Any, size: int) -> None:
         _check_graph(graph, buffers, codes)
     if not graphs[0].InputsLength() or not graphs[0].OutputsLength():
         raise _Damage("the graph has no input or no output")
+    for entry in _items("metadata entries", model.MetadataLength(), model.Metadata):
+        if entry.Buffer() >= len(buffers):
+            raise _Damage(f"a metadata entry refers to buffer {entry.Buffer()} of {len(buffers)}")
 
 
 def _items(kind: str, length: int, item: Callable[[int], Any]) -> list[Any]:

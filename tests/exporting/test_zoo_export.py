@@ -20,7 +20,7 @@ SIZE = 32
 LARGE = {
     *(f"efficientnet_b{number}" for number in range(1, 8)),
     *(f"efficientnet_lite{number}" for number in range(1, 5)),
-    "resnet34", "resnet101", "resnet152", "alexnet",
+    "mobilenet_v3_large", "mobilenet_v3_large_minimalistic", "resnet34", "resnet101", "resnet152", "alexnet",
 }  # fmt: skip
 FEW = 12  # images to calibrate with, and to compare on
 
