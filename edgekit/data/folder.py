@@ -83,19 +83,26 @@ def read_folder(root: Path, preprocess: Preprocess, progress: Reporter = silent,
 
 def read_flat(root: Path, preprocess: Preprocess, progress: Reporter = silent) -> tuple[Split, tuple[Damaged, ...]]:
     """Every image below a folder, without labels, and what cannot be read. Raises BadInput where there are none."""
+    paths, left_out = image_paths(root)
+    nowhere = np.zeros(len(paths), np.int64)  # no class is known; the one without a name stands for all
+    listing = Listing(("",), paths, nowhere, left_out)
+    damaged: list[Damaged] = []
+    split = _split(root, "all", listing, ("",), preprocess, damaged, progress)
+    _report_left_out(root, [listing])
+    _report_damaged(root, damaged, len(paths))
+    return replace(split, class_names=()), tuple(damaged)
+
+
+def image_paths(root: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(every image below a folder, what is left out), relative to it and sorted; nothing is read. Raises BadInput where
+    there is no image."""
     if not root.is_dir():
         raise BadInput(f"There is no folder {str(root)!r}.", "Give a folder of images; they need no labels.")
     found = sorted((path.removeprefix("./"), wanted) for path, wanted in _walk(root, ".", os.path.realpath(root)))
     paths = tuple(path for path, wanted in found if wanted)
     if not paths:
         raise BadInput(f"{root} has no PNG, JPEG, WebP or BMP images.", "Give a folder of images.")
-    nowhere = np.zeros(len(paths), np.int64)  # no class is known; the one without a name stands for all
-    listing = Listing(("",), paths, nowhere, tuple(path for path, wanted in found if not wanted))
-    damaged: list[Damaged] = []
-    split = _split(root, "all", listing, ("",), preprocess, damaged, progress)
-    _report_left_out(root, [listing])
-    _report_damaged(root, damaged, len(paths))
-    return replace(split, class_names=()), tuple(damaged)
+    return paths, tuple(path for path, wanted in found if not wanted)
 
 
 def list_images(root: Path, folder: Path) -> Listing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -39,6 +40,14 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def sha256(self) -> str:
+        """Of the images' pixels and the names of their classes, in their order; file names do not count."""
+        digest = hashlib.sha256()
+        for pixels, label in zip(self.hashes.tolist(), self.labels.tolist(), strict=True):
+            digest.update(pixels + (self.class_names[label] if self.class_names else "").encode() + b"\n")
+        return digest.hexdigest()
 
     def read(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """The images at `indices`, decoded, cropped, resized, in channel order: uint8 [b, height, width, 3].

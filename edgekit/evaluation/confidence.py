@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgekit.evaluation.metrics import softmax
+from edgekit.evaluation.reliability import Scores
 
 ONE_SIDED_95 = 1.6448536269514722  # point of the normal distribution
-TEMPERATURES = np.exp(np.linspace(-1.5, 1.5, 31))
+TEMPERATURES = math.exp(-1.5), math.exp(1.5)  # the ends
 LEAST = 1e-12  # of a probability, in a logarithm
 
 
@@ -37,7 +38,7 @@ def probabilities(scores: np.ndarray, labels: np.ndarray | None = None) -> np.nd
     logits = np.log(np.maximum(scores.astype(np.float64), LEAST)) if given else scores.astype(np.float64)
     if labels is None:
         return softmax(logits)
-    return softmax(logits / min(TEMPERATURES, key=lambda one: _surprise(softmax(logits / one), labels)))
+    return softmax(logits / Scores(logits, given=False).temperature(labels, *TEMPERATURES))
 
 
 def expected_loss(believed: np.ndarray, answers: np.ndarray) -> Expected:
@@ -45,8 +46,3 @@ def expected_loss(believed: np.ndarray, answers: np.ndarray) -> Expected:
     lost = 100 * (believed.max(axis=1) - believed[np.arange(len(answers)), answers])
     mean, deviation = float(lost.mean()), float(lost.std())
     return Expected(round(mean, 4), round(mean + ONE_SIDED_95 * deviation / math.sqrt(len(lost)), 4))
-
-
-def _surprise(believed: np.ndarray, labels: np.ndarray) -> float:
-    """Mean negative log-likelihood."""
-    return float(-np.log(np.maximum(believed[np.arange(len(labels)), labels], LEAST)).mean())

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgekit.artifact import Artifact, sha256_of
 from edgekit.data.images import normalize
 from edgekit.errors import BadInput, UsageError
-from edgekit.evaluation.metrics import Proportion, a_score_a_class, in_top, predictions, scores_fit, softmax
+from edgekit.evaluation.metrics import a_score_a_class, scores_fit
+from edgekit.evaluation.record import Evaluation
 from edgekit.preprocess import Preprocess
 from edgekit.progress import Progress, Reporter, silent
 from edgekit.runtime import isolate
@@ -21,87 +23,14 @@ from edgekit.runtime.interpreter import Loaded, TensorInfo, open_model
 from edgekit.runtime.probe import Probed, probe
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from edgekit.data.split import Split
 
 # Batches pay off while they stay small: 32-px images run twice as fast by the hundred, 224-px ones no faster at all.
 BATCH_BYTES, LARGEST_BATCH = 256 * 1024, 100
+IN_MEMORY = 64 * 2**20  # bytes of scores; more of them lie in a temporary file
 IMAGES_A_WORKER = 100  # fewer are not worth starting a process for
 _CALLS_A_WORKER = 8
 _SECONDS_AN_IMAGE = 5.0  # allowed for reading one, on top of 20 times the measured inference
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """Raw per-image results of one file; every figure is derived from them.
-
-    `labels`, `predictions`: int64 [n], positions in `class_names`; `top5_hits`: bool [n]; `confidence`: float32 [n],
-    the probability of the prediction (after a softmax, for a file that gives logits). `batch_note` says why images ran
-    one by one although a larger batch was asked for.
-    """
-
-    file: str
-    sha256: str
-    class_names: tuple[str, ...]
-    names: tuple[str, ...]
-    labels: np.ndarray
-    predictions: np.ndarray
-    top5_hits: np.ndarray
-    confidence: np.ndarray
-    batch: int
-    batch_note: str = ""
-
-    @property
-    def n(self) -> int:
-        return len(self.names)
-
-    @property
-    def correct(self) -> np.ndarray:
-        """bool [n]"""
-        return self.predictions == self.labels
-
-    @property
-    def top1(self) -> Proportion:
-        return Proportion(int(self.correct.sum()), self.n)
-
-    @property
-    def top5(self) -> Proportion | None:
-        """None for five classes or fewer, where it says nothing."""
-        return Proportion(int(self.top5_hits.sum()), self.n) if len(self.class_names) > 5 else None
-
-    @property
-    def ci95(self) -> tuple[float, float]:
-        """Of top1."""
-        return self.top1.ci95
-
-    def summary(self) -> dict[str, Any]:
-        """The figures by their names in docs/contracts.md, JSON-able."""
-        top5 = self.top5
-        return {
-            "file": self.file,
-            "sha256": self.sha256,
-            "n": self.n,
-            "classes": len(self.class_names),
-            "top1": self.top1.to_json(),
-            "top5": top5.to_json() if top5 else None,
-        }
-
-    def to_frame(self) -> pd.DataFrame:
-        """One row an image: name, label, prediction (class names), correct, top5, confidence."""
-        import pandas as pd
-
-        names = np.array(self.class_names, dtype=object)
-        return pd.DataFrame(
-            {
-                "name": self.names,
-                "label": names[self.labels],
-                "prediction": names[self.predictions],
-                "correct": self.correct,
-                "top5": self.top5_hits,
-                "confidence": self.confidence,
-            }
-        )
 
 
 def evaluate(
@@ -121,11 +50,24 @@ def evaluate(
     The answers come in the data's order and do not depend on `workers`. Raises BadInput for a file that does not
     run, is no classifier of as many classes, or takes images of another size.
     """
-    for name, value in (("workers", workers), ("batch_size", batch_size)):
-        if value is not None and value < 1:
-            raise UsageError(f"{name} is {value}.", "Give one or more.")
-    file = Path(path.path if isinstance(path, Artifact) else path)
+    if workers is not None and workers < 1:
+        raise UsageError(f"workers is {workers}.", "Give one or more.")
     preprocess = preprocess or split.preprocess
+    found, class_names = judged(path, split, preprocess, labels, batch_size)
+    return evaluation_of(found, split, class_names, _parts(found, split, preprocess, workers, progress))
+
+
+def judged(
+    path: str | Path | Artifact,
+    split: Split,
+    preprocess: Preprocess,
+    labels: tuple[str, ...] | None = None,
+    batch_size: int | None = None,
+) -> tuple[Probed, tuple[str, ...]]:
+    """The file, probed with the batch it will run in, and its class names. Raises as `evaluate` does."""
+    if batch_size is not None and batch_size < 1:
+        raise UsageError(f"batch_size is {batch_size}.", "Give one or more.")
+    file = Path(path.path if isinstance(path, Artifact) else path)
     class_names = tuple(split.class_names if labels is None else labels)
     if not len(split):
         raise BadInput("There are no images to evaluate on.", "Check --data.")
@@ -136,8 +78,23 @@ def evaluate(
             f"{file} tells apart {_listed(class_names)}, the images are of {_listed(split.class_names)}.",
             "Give images of the same classes, in the same order.",
         )
-    rows = list(_rows(found, split, preprocess, workers, progress))
-    return _evaluation(found, split, class_names, rows)
+    return found, class_names
+
+
+def evaluation_of(found: Probed, split: Split, class_names: tuple[str, ...], parts: Iterable[np.ndarray]) -> Evaluation:
+    """The scores of all images, float32 [some, classes] after the other in the data's order, as one value. Raises
+    BadInput where they are not finite."""
+    scores, start = _room(len(split), len(class_names)), 0
+    for part in parts:
+        if not np.isfinite(part).all():
+            fact = f"{found.path} gives scores that are not finite."
+            raise BadInput(fact, "Check the model: it overflows on these images.")
+        scores[start : start + len(part)] = part
+        start += len(part)
+    return Evaluation(
+        file=str(found.path), sha256=found.sha256, class_names=class_names, names=split.names, labels=split.labels,
+        scores=scores, data_sha256=split.sha256, batch=found.batch, batch_note=found.refused,
+    )  # fmt: skip
 
 
 def _listed(names: tuple[str, ...]) -> str:
@@ -176,18 +133,17 @@ def check_classifier(found: Probed, preprocess: Preprocess, class_names: tuple[s
         )
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """What is kept of some images' scores. `unit`: all of them lie in [0, 1], as probabilities do."""
-
-    predictions: np.ndarray
-    top5_hits: np.ndarray
-    highest: np.ndarray
-    softmaxed: np.ndarray
-    unit: bool
+def _room(n: int, classes: int) -> np.ndarray:
+    """float32 [n, classes], in a temporary file where it is large: memory does not grow with the images."""
+    if 4 * n * classes <= IN_MEMORY:
+        return np.empty((n, classes), np.float32)
+    return np.memmap(tempfile.TemporaryFile(), np.float32, "w+", shape=(n, classes))  # type: ignore[no-any-return]
 
 
-def _rows(found: Probed, split: Split, preprocess: Preprocess, workers: int | None, progress: Reporter) -> Any:
+def _parts(
+    found: Probed, split: Split, preprocess: Preprocess, workers: int | None, progress: Reporter
+) -> Iterator[np.ndarray]:
+    """The scores of the images, some after the others, from worker processes."""
     from loky import cpu_count
 
     n = len(split)
@@ -201,35 +157,31 @@ def _rows(found: Probed, split: Split, preprocess: Preprocess, workers: int | No
         for start in starts
     )
     allowed = 60 + size * (_SECONDS_AN_IMAGE + 20 * found.seconds / found.batch)
-    answers = isolate.each(_answer, calls, workers=workers, what=str(found.path), timeout=allowed)
-    for start, rows in zip(starts, answers, strict=True):
-        yield rows
+    parts = isolate.each(_part, calls, workers=workers, what=str(found.path), timeout=allowed)
+    for start, scores in zip(starts, parts, strict=True):
+        yield scores
         progress(Progress("evaluate", min(start + size, n), n, found.path.name))
 
 
-def _answer(path: Path, sha256: str, batch: int, split: Split, preprocess: Preprocess) -> _Rows:
-    """In a worker: the images of `split` through the file."""
-    loaded = _opened(path, sha256, batch)
-    feed = _codes(preprocess, loaded.inputs[0])
-    outputs = []
+def _part(path: Path, sha256: str, batch: int, split: Split, preprocess: Preprocess) -> np.ndarray:
+    """In a worker: the images of `split` through the file -> float32 [n, classes]."""
+    return np.concatenate([scores for _, scores in answers(path, sha256, batch, split, preprocess)])
+
+
+def answers(
+    path: Path, sha256: str, batch: int, split: Split, preprocess: Preprocess
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(uint8 images [b, h, w, 3], float32 scores [b, classes]) of one batch after the other, in this process."""
+    loaded = opened(path, sha256, batch)
+    feed = codes(preprocess, loaded.inputs[0])
     for start in range(0, len(split), batch):
         images = split.read(range(start, min(start + batch, len(split))))
-        outputs.append(_scores(loaded, feed, images))
-    scores = np.concatenate(outputs)
-    if not np.isfinite(scores).all():
-        raise BadInput(f"{path} gives scores that are not finite.", "Check the model: it overflows on these images.")
-    return _Rows(
-        predictions(scores),
-        in_top(scores, split.labels, 5),
-        scores.max(axis=1),
-        softmax(scores).max(axis=1).astype(np.float32),
-        bool(scores.min() >= 0 and scores.max() <= 1),
-    )
+        yield images, _scores(loaded, feed, images)
 
 
 @functools.lru_cache(maxsize=1)
-def _opened(path: Path, sha256: str, batch: int) -> Loaded:
-    """Kept from one call of a worker to the next."""
+def opened(path: Path, sha256: str, batch: int) -> Loaded:
+    """In a worker: the file, kept from one call to the next. Raises BadInput where it is no longer the same."""
     content = path.read_bytes()
     if sha256_of(content) != sha256:
         raise BadInput(f"{path} changed while it was evaluated.", "Evaluate it again.")
@@ -237,8 +189,8 @@ def _opened(path: Path, sha256: str, batch: int) -> Loaded:
 
 
 @functools.lru_cache(maxsize=1)
-def _codes(preprocess: Preprocess, info: TensorInfo) -> tuple[np.ndarray, ...]:
-    """What each of the 256 pixel values becomes in the input tensor, a table a channel.
+def codes(preprocess: Preprocess, info: TensorInfo) -> tuple[np.ndarray, ...]:
+    """What each of the 256 pixel values becomes in the input tensor: a table [256] a channel, of the tensor's dtype.
 
     Looking values up is faster than dividing and rounding every pixel, and gives the same by construction.
     """
@@ -247,23 +199,10 @@ def _codes(preprocess: Preprocess, info: TensorInfo) -> tuple[np.ndarray, ...]:
     return tuple(np.ascontiguousarray(table[:, channel]) for channel in range(3))
 
 
-def _scores(loaded: Loaded, codes: tuple[np.ndarray, ...], images: np.ndarray) -> np.ndarray:
+def _scores(loaded: Loaded, feed: tuple[np.ndarray, ...], images: np.ndarray) -> np.ndarray:
     """uint8 [b, h, w, 3], b at most the batch -> float32 [b, classes]; a last short batch is filled up with zeros."""
-    batch = np.zeros(loaded.inputs[0].shape, codes[0].dtype)
-    for channel, table in enumerate(codes):
+    batch = np.zeros(loaded.inputs[0].shape, feed[0].dtype)
+    for channel, table in enumerate(feed):
         batch[: len(images), ..., channel] = np.take(table, images[..., channel])
     scores = loaded.run(batch)[0].reshape(loaded.batch, -1)[: len(images)]
     return a_score_a_class(scores)
-
-
-def _evaluation(found: Probed, split: Split, class_names: tuple[str, ...], rows: list[_Rows]) -> Evaluation:
-    together = {
-        name: np.concatenate([getattr(row, name) for row in rows])
-        for name in ("predictions", "top5_hits", "highest", "softmaxed")
-    }
-    probabilities = all(row.unit for row in rows)
-    return Evaluation(
-        file=str(found.path), sha256=found.sha256, class_names=class_names, names=split.names, labels=split.labels,
-        predictions=together["predictions"], top5_hits=together["top5_hits"],
-        confidence=together["highest" if probabilities else "softmaxed"], batch=found.batch, batch_note=found.refused,
-    )  # fmt: skip

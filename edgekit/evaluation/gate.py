@@ -1,12 +1,13 @@
-"""Budgets, and the choice of a variant within them: the one rule table behind what is shipped."""
+"""Budgets, and the choice of a variant within them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgekit.artifact import Variant
 from edgekit.recipe import Budget
+from edgekit.rules import Figure, check
 
 SAME_SPEED = 1.02  # medians within 2 % of each other count as equally fast, whatever their intervals
 
@@ -16,7 +17,7 @@ class Candidate:
     """What the choice looks at.
 
     `top1` is a fraction of 1, None without labels; `latency_ms` the median and `latency_ci95` its interval,
-    `size_bytes` the whole file's.
+    `size_bytes` the whole file's, `arena_bytes` an estimate (runtime.arena), None where there is none.
     """
 
     variant: Variant
@@ -25,6 +26,7 @@ class Candidate:
     latency_ms: float
     latency_ci95: tuple[float, float]
     size_bytes: int
+    arena_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -42,20 +44,23 @@ def drop_points(candidate: Candidate, reference: Candidate) -> float | None:
     return round(100 * (reference.top1 - candidate.top1), 9)
 
 
-# What is measured, its limit in the budget, and the sentence when it is exceeded.
-RULES: tuple[tuple[Callable[[Candidate, Candidate], float | None], str, str], ...] = (
-    (drop_points, "max_drop_points", "loses {:.2f} points of top-1, budget {:g}"),
-    (lambda c, _: c.size_bytes / 1e6, "max_size_mb", "has {:.2f} MB, budget {:g}"),
-    (lambda c, _: c.latency_ms, "max_latency_ms", "takes {:.3f} ms, budget {:g}"),
-)
+def figures(candidate: Candidate, reference: Candidate) -> dict[str, Figure]:
+    """What budgets look at, by the names of the rule table; nothing for what was not measured."""
+    values = {
+        "drop_points": drop_points(candidate, reference),
+        "size_mb": candidate.size_bytes / 1e6,
+        "latency_ms": candidate.latency_ms,
+        "arena_kb": None if candidate.arena_bytes is None else candidate.arena_bytes / 1e3,
+    }
+    found = {name: Figure(value) for name, value in values.items() if value is not None}
+    return {"verification_failures": Figure(int(not candidate.verified), detail="failed verification"), **found}
 
 
 def violations(candidate: Candidate, reference: Candidate, budget: Budget) -> tuple[str, ...]:
-    """A sentence for each limit of the budget that the candidate exceeds, and one if it is not verified."""
-    found = () if candidate.verified else ("failed verification",)
-    measured = ((rule(candidate, reference), getattr(budget, limit), text) for rule, limit, text in RULES)
-    return found + tuple(text.format(value, limit) for value, limit, text in measured
-                          if value is not None and value > limit)  # fmt: skip
+    """A clause for each limit of the budget that the candidate exceeds, and one if it is not verified."""
+    limits = {"max_verification_failures": 0, **{name: limit for name, limit in budget if limit is not None}}
+    checked = check(candidate.variant, figures(candidate, reference), limits)
+    return tuple(one.clause("budget") for one in checked if one.state == "broken")
 
 
 def choose(candidates: Sequence[Candidate], budget: Budget) -> Choice:

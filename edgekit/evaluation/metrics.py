@@ -39,6 +39,30 @@ def wilson(hits: int, n: int, z: float = Z95) -> tuple[float, float]:
     return (0.0 if hits == 0 else middle - half, 1.0 if hits == n else middle + half)
 
 
+def student(confidence: float, degrees: int) -> float:
+    """The two-sided quantile of Student's t: |t| stays below it with probability `confidence`.
+
+    By the finite sums for whole degrees of freedom (Abramowitz and Stegun 26.7.3 and 26.7.4).
+    """
+    low, high = 0.0, 1e6
+    while high - low > 1e-9 * high:
+        middle = (low + high) / 2
+        low, high = (middle, high) if _within(middle, degrees) < confidence else (low, middle)
+    return high
+
+
+def _within(t: float, degrees: int) -> float:
+    """P(|T| < t)."""
+    angle = math.atan(t / math.sqrt(degrees))
+    term, total = (math.cos(angle), 0.0) if degrees % 2 else (1.0, 0.0)
+    for k in range(1 if degrees % 2 else 0, degrees - 1, 2):
+        total += term
+        term *= (k + 1) / (k + 2) * math.cos(angle) ** 2
+    if degrees % 2:
+        return 2 / math.pi * (angle + math.sin(angle) * total)
+    return math.sin(angle) * total
+
+
 def predictions(scores: np.ndarray) -> np.ndarray:
     """Scores [n, classes] -> int64 [n]; of equal scores the first class counts."""
     return scores.argmax(axis=1).astype(np.int64)
@@ -81,7 +105,11 @@ def sqnr_db(reference: np.ndarray, other: np.ndarray) -> float:
     Infinite for equal values; minus infinity for noise on a reference of zeros.
     """
     wanted = reference.astype(np.float64)
-    signal, noise = float(np.sum(wanted**2)), float(np.sum((wanted - other) ** 2))
+    return decibels(float(np.sum(wanted**2)), float(np.sum((wanted - other) ** 2)))
+
+
+def decibels(signal: float, noise: float) -> float:
+    """10 log10(signal / noise) of two powers; infinite without noise, minus infinity for noise on nothing."""
     if noise == 0:
         return math.inf
     return 10 * math.log10(signal / noise) if signal > 0 else -math.inf

@@ -14,33 +14,26 @@ import altair as alt
 import pandas as pd
 
 from edgekit.report import wording
+from edgekit.report.answers import answers
+from edgekit.report.drawing import CHOSEN, INK, MUTED, OTHER, Drawn, Row, drawn, scale_of
+from edgekit.report.fronts import fronts, rows_of_one
+from edgekit.report.trial_charts import trial_charts
 
 Results = Mapping[str, Any]
-Row = Mapping[str, Any]
-INK, MUTED, GRID, CHOSEN, OTHER = (f"var(--{name})" for name in ("ink", "muted", "grid", "chosen", "other"))
-FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 ROW = 44  # pixels a variant
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """`spec` is Vega-Lite; `note` says what to look at; `description` is read out instead of the picture."""
-
-    name: str
-    title: str
-    note: str
-    description: str
-    spec: dict[str, Any]
-    curve: bool = False
-
-
 def charts(results: Results) -> tuple[Drawn, ...]:
-    """Accuracy (with labels), size and latency of the variants, then the training curves (of what was trained)."""
+    """The Pareto fronts (with labels or classes), accuracy (with labels), size and latency of the variants, then the
+    training curves (of what was trained) and what was measured besides."""
     history = results["training"]["history"]
     labelled = results["variants"][0]["top1"] is not None
     return (
+        *answers(results.get("evidence")),
+        *fronts(rows_of_one(results["variants"]), "top1" if labelled else "agreement"),
         *(_variants(figure, results["variants"]) for figure in FIGURES if labelled or figure.name != "accuracy"),
         *(_curves(*curve, results["training"]) for curve in (CURVES if history else ())),
+        *trial_charts(results),
     )
 
 
@@ -82,7 +75,7 @@ def _variants(figure: Figure, rows: Sequence[Row]) -> Drawn:
     colour = alt.condition("datum.chosen", alt.value(CHOSEN), alt.value(OTHER))
     length, place = base.mark_bar(height=12, cornerRadiusEnd=2), base.mark_point(filled=True, size=110, opacity=1)
     mark = (length if figure.from_zero else place).encode(
-        x=alt.X("value:Q", title=figure.unit, scale=_scale(frame, figure.from_zero),
+        x=alt.X("value:Q", title=figure.unit, scale=scale_of(frame, figure.from_zero),
                 axis=alt.Axis(tickCount=5, grid=not figure.from_zero)),
         color=colour, tooltip=["variant:N", alt.Tooltip("label:N", title=figure.title)],
     )  # fmt: skip
@@ -94,8 +87,8 @@ def _variants(figure: Figure, rows: Sequence[Row]) -> Drawn:
         text="label:N", x=alt.value(2) if figure.from_zero else alt.X("low:Q")
     )
     said = "; ".join(f"{row['variant']} {figure.label(row)}" for row in rows)
-    drawn = alt.layer(mark, whisker, label).properties(height=ROW * len(rows), width="container")
-    return _drawn(figure.name, figure.title, figure.note, f"{figure.title}: {said}.", drawn)
+    layered = alt.layer(mark, whisker, label).properties(height=ROW * len(rows), width="container")
+    return drawn(figure.name, figure.title, figure.note, f"{figure.title}: {said}.", layered)
 
 
 def _frame(figure: Figure, rows: Sequence[Row]) -> pd.DataFrame:
@@ -103,15 +96,6 @@ def _frame(figure: Figure, rows: Sequence[Row]) -> pd.DataFrame:
     return pd.DataFrame(
         [(row["variant"] + (" ✓" if row["chosen"] else ""), row["chosen"], figure.value(row), *figure.ends(row),
           figure.label(row)) for row in rows], columns=list(columns))  # fmt: skip
-
-
-def _scale(frame: pd.DataFrame, from_zero: bool) -> alt.Scale:
-    """From 0 for lengths; else around the intervals, so that small differences can be seen."""
-    if from_zero:
-        return alt.Scale(domain=[0, float(frame["high"].max()) * 1.02], nice=False)
-    low, high = float(frame["low"].min()), float(frame["high"].max())
-    margin = 0.08 * max(high - low, 0.1)
-    return alt.Scale(domain=[max(0.0, low - margin), min(100.0, high + margin)], nice=False, zero=False)
 
 
 def _curves(name: str, title: str, unit: str, columns: Mapping[str, str], times: float, training: Row) -> Drawn:
@@ -132,8 +116,8 @@ def _curves(name: str, title: str, unit: str, columns: Mapping[str, str], times:
     said = ", ".join(f"{of} {times * kept[column]:.4g}" for column, of in columns.items())
     note = f"the upright line marks epoch {best}, whose weights were kept" if best else ""
     spoken = f"{title} over {wording.counted(len(history), 'epoch')}; at epoch {kept['epoch']:.0f}: {said}."
-    drawn = _drawn(name, title, note, spoken, alt.layer(*layers).properties(height=220, width="container"))
-    return replace(drawn, curve=True)
+    layered = alt.layer(*layers).properties(height=220, width="container")
+    return replace(drawn(name, title, note, spoken, layered), kind="curve")
 
 
 def _epochs(history: Sequence[Row]) -> list[int]:
@@ -160,23 +144,3 @@ def _names(frame: pd.DataFrame, history: Sequence[Row], x: Any, y: Any) -> Any:
             for place in range(len(last))
         )
     )
-
-
-def _drawn(name: str, title: str, note: str, description: str, chart: Any) -> Drawn:
-    configured = (
-        chart.properties(description=description, autosize=alt.AutoSizeParams(type="fit-x", contains="padding"))
-        .configure(background="transparent", font=FONT)
-        .configure_view(stroke=None)
-        .configure_axis(
-            labelColor=MUTED,
-            titleColor=MUTED,
-            gridColor=GRID,
-            domainColor=GRID,
-            tickColor=GRID,
-            labelFontSize=12,
-            titleFontSize=12,
-            titleFontWeight="normal",
-        )
-        .configure_axisY(labelColor=INK, domain=False, ticks=False, labelPadding=8)
-    )
-    return Drawn(name, title, note, description, configured.to_dict())

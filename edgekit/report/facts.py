@@ -53,6 +53,7 @@ def usage(results: Results) -> Facts:
         *[("Input", f"{_tensor(one)}{_values(feed, io)}") for one in row["inputs"]],
         *([("Preprocessing", preprocessing(Preprocess.model_validate(feed), io))] if feed else []),
         *[("Output", f"{_tensor(one)}, {meaning}{real}") for one in row["outputs"]],
+        ("Into an app", f"edgekit bundle {row['file']} --for android, or ios, web, rpi, mcu; in the folder of the run"),
         *([("Classes", f"in this order: {wording.listed(names)}")] if names else []),
     ]
 

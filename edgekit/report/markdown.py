@@ -7,7 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edgekit.report import facts, steps, wording
+from edgekit.report.accuracy import CLASS_COLUMNS, accuracy_facts, class_rows
+from edgekit.report.across import ACROSS_COLUMNS, Across, footnote_across
+from edgekit.report.inside import INSIDE_TITLES, inside_facts, inside_rows
 from edgekit.report.tables import MOST_DAMAGED, THREAD_COLUMNS, Column, footnote, shown_columns, thread_rows
+from edgekit.report.trials import trial_facts
 from edgekit.report.verdict import verdict
 
 Results = Mapping[str, Any]
@@ -28,10 +32,12 @@ def markdown_report(results: Results) -> str:
         _columns(shown_columns(results), results["variants"]),
         text(footnote(results)),
         _columns(THREAD_COLUMNS, thread_rows(results)),
+        *_accuracy(results),
         "## Verification",
         "Each file against the model, on the same held-out samples.",
         table(facts.PARITY_TITLES, facts.parity(results)),
         *_steps(results),
+        *_inside(results),
         "## Training",
         _facts(facts.training(results)),
         _epochs(results["training"]),
@@ -46,6 +52,23 @@ def markdown_report(results: Results) -> str:
         _facts(facts.usage(results)),
         "## How it was made",
         _facts(facts.made(results)),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def markdown_across(found: Across, made: Sequence[tuple[str, facts.Facts]] = ()) -> str:
+    """Several runs: verdict, what is missing, one table, how each was made."""
+    parts = [
+        f"# {text(', '.join(found.names))} on {code(found.data)}",
+        f"**{text(found.verdict.headline)}**",
+        _bullets(found.verdict.sentences),
+        "**Missing**" if found.missing else "",
+        _bullets(found.missing),
+        "## All variants",
+        _columns(ACROSS_COLUMNS, found.rows),
+        text(footnote_across(found)),
+        _bullets(found.notes),
+        *(part for name, told in made for part in (f"## How {text(name)} was made", _facts(told))),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -98,6 +121,21 @@ def _steps(results: Results) -> list[str]:
         said = "The layers that lose most, each quantized alone with all others in float:"
         parts += [said, table(steps.COST_TITLES, costs)]
     return parts
+
+
+def _accuracy(results: Results) -> list[str]:
+    """The facts and the weakest classes."""
+    told = accuracy_facts(results)
+    if not told:
+        return []
+    rows = class_rows(results)[:MOST_CLASSES]
+    told = [*told, *trial_facts(results)]
+    return [f"## How good {results['evidence']['variant']} is", _facts(told), _columns(CLASS_COLUMNS, rows)]
+
+
+def _inside(results: Results) -> list[str]:
+    told = inside_facts(results)
+    return ["## Where the time goes", _facts(told), table(INSIDE_TITLES, inside_rows(results))] if told else []
 
 
 def _facts(pairs: facts.Facts) -> str:

@@ -40,7 +40,7 @@ def status(row: Row) -> str:
     return "over budget" if row["violations"] else "within budget"
 
 
-def _median(row: Row) -> str:
+def median(row: Row) -> str:
     return wording.significant(row["latency_ms"]["median"]) + ("" if row["verdict"] == "steady" else " unstable")
 
 
@@ -68,12 +68,13 @@ COLUMNS: tuple[Column, ...] = (
         lambda r: None if r["drop_points"] is None else -r["drop_points"],
     ),
     Column("Same answer", _share("agreement"), _value("agreement"), False),
-    Column("Median ms", _median, lambda r: r["latency_ms"]["median"]),
+    Column("Median ms", median, lambda r: r["latency_ms"]["median"]),
     Column("p90 ms", lambda r: wording.significant(r["latency_ms"]["p90"]), lambda r: r["latency_ms"]["p90"]),
     Column("p99 ms", lambda r: wording.significant(r["latency_ms"]["p99"]), lambda r: r["latency_ms"]["p99"], False),
     Column("Size MB", lambda r: wording.megabytes(r["size_bytes"]), lambda r: r["size_bytes"]),
     Column("gzip MB", lambda r: wording.megabytes(r["gzip_bytes"]), lambda r: r["gzip_bytes"], False),
     Column("Heap MB", lambda r: wording.megabytes(r["heap_bytes"]), lambda r: r["heap_bytes"]),
+    Column("TFLM arena MB", lambda r: wording.megabytes(r["arena_bytes"]), lambda r: r["arena_bytes"], False),
     Column("MACs", lambda r: wording.millions(r["macs"]), lambda r: r["macs"]),
     Column("Params", lambda r: wording.millions(r["params"]), lambda r: r["params"], False),
 )
@@ -123,7 +124,7 @@ def _flat(row: Row, threads: int) -> dict[str, Any]:
         "latency_ms_high": latency["ci95"][1],
         "latency_verdict": row["verdict"],
         "threads": threads,
-        **{name: row[name] for name in ("heap_bytes", "macs", "params")},
+        **{name: row[name] for name in ("heap_bytes", "arena_bytes", "macs", "params")},
         "verified": row["parity"]["verified"],
         "violations": "; ".join(row["violations"]),
         "chosen": row["chosen"],
@@ -139,15 +140,15 @@ def text_report(results: Results, folder: str | Path | None = None) -> str:
     """For a terminal: the verdict first, then the table, then what it rests on. `folder` is the run directory."""
     found, columns = verdict(results), shown_columns(results, brief=True)
     blocks = [
-        _section(found.headline, found.sentences),
-        _section("FAILED:", results["failures"]),
-        _aligned(columns, [[column.show(row) for column in columns] for row in results["variants"]]),
+        section(found.headline, found.sentences),
+        section("FAILED:", results["failures"]),
+        aligned(columns, [[column.show(row) for column in columns] for row in results["variants"]]),
         _footnotes(results),
-        _section("Ruled out:", ruled_out(results) if results["chosen"] else []),
-        _section("Training:", [f"{term}: {text}." for term, text in facts.training(results)]),
-        _section("Steps:", steps.sentences(results)),
-        _section("Advice:", results["training"]["advice"]),
-        _section("Damaged files, left out:", damaged_files(results)),
+        section("Ruled out:", ruled_out(results) if results["chosen"] else []),
+        section("Training:", [f"{term}: {text}." for term, text in facts.training(results)]),
+        section("Steps:", steps.sentences(results)),
+        section("Advice:", results["training"]["advice"]),
+        section("Damaged files, left out:", damaged_files(results)),
         _files(results, folder),
     ]
     return "\n\n".join(wording.printable_lines("\n".join(block)) for block in blocks if block)
@@ -191,15 +192,15 @@ def unlabelled(results: Results) -> str:
 def _footnotes(results: Results) -> list[str]:
     shown = dict(facts.conditions(results))
     threads = thread_rows(results)
-    apart = ["", *_aligned(THREAD_COLUMNS, [[c.show(row) for c in THREAD_COLUMNS] for row in threads]), ""]
+    apart = ["", *aligned(THREAD_COLUMNS, [[c.show(row) for c in THREAD_COLUMNS] for row in threads]), ""]
     return [
-        *_wrapped(footnote(results)),
+        *wrapped(footnote(results)),
         *(apart if threads else []),
-        *_wrapped(f"Measured on {shown['CPU']} with {shown['Runtime']}; {shown['Runs']}."),
+        *wrapped(f"Measured on {shown['CPU']} with {shown['Runtime']}; {shown['Runs']}."),
     ]
 
 
-def _aligned(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[str]:
+def aligned(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[str]:
     lines = [[column.title for column in columns], *rows]
     widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
     return [
@@ -211,8 +212,8 @@ def _aligned(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[s
     ]
 
 
-def _section(title: str, sentences: Sequence[str]) -> list[str]:
-    return [title, *(line for said in sentences for line in _wrapped(said, "  "))] if sentences else []
+def section(title: str, sentences: Sequence[str]) -> list[str]:
+    return [title, *(line for said in sentences for line in wrapped(said, "  "))] if sentences else []
 
 
 def _files(results: Results, folder: str | Path | None) -> list[str]:
@@ -223,7 +224,7 @@ def _files(results: Results, folder: str | Path | None) -> list[str]:
     return ["Files:", *(f"  {what:<9}{at / name}" for what, name in names if folder is None or (at / name).exists())]
 
 
-def _wrapped(text: str, indent: str = "") -> list[str]:
+def wrapped(text: str, indent: str = "") -> list[str]:
     hanging = 2 * indent
     return textwrap.wrap(
         text, WIDTH, initial_indent=indent, subsequent_indent=hanging, break_long_words=False, break_on_hyphens=False

@@ -48,9 +48,11 @@ def budget(results: Mapping[str, Any]) -> str:
     """The limits of the recipe."""
     limits = results["recipe"]["budget"]
     points = limits["max_drop_points"]
+    arena = limits.get("max_arena_kb")
     return (
         f"The budget: at most {points:g} {'point' if points == 1 else 'points'} of top-1 below "
-        f"{results['variants'][0]['variant']}, {limits['max_size_mb']:g} MB, {limits['max_latency_ms']:g} ms."
+        f"{results['variants'][0]['variant']}, {limits['max_size_mb']:g} MB, {limits['max_latency_ms']:g} ms"
+        f"{f', an arena of {arena:g} kB' if arena else ''}."
     )
 
 

@@ -19,6 +19,11 @@ def span(ends: Sequence[float], digits: int = 1) -> str:
     return f"{100 * ends[0]:.{digits}f} to {100 * ends[1]:.{digits}f} %"
 
 
+def point_span(ends: Sequence[float]) -> str:
+    """An interval of differences of shares: (-0.0051, 0.002) -> '-0.51 to +0.20'"""
+    return f"{100 * ends[0]:+.2f} to {100 * ends[1]:+.2f}"
+
+
 def proportion(found: Mapping[str, Any]) -> str:
     """{value, n, ci95} -> '98.33 % of 360 (96.4 to 99.2 %)'"""
     return f"{percent(found['value'])} of {found['n']:,} ({span(found['ci95'])})"

@@ -1,5 +1,7 @@
 import json
 import re
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +43,38 @@ def test_json_has_n_and_intervals(capfd, images):
     assert "against_first" not in first
     assert second["against_first"]["agreement"]["value"] == 1.0
     assert (second["against_first"]["gained"], second["against_first"]["lost"]) == (0, 0)
+
+
+def test_everything_that_is_to_be_known(capfd, images, tmp_path):
+    """Figures, flips, curves, layers, and the raw results that they come from."""
+    files = [tiny.path("float32"), tiny.path("int8")]
+    argv = ["evaluate", *files, "--data", images, "--preprocess", "raw", "--robustness", "--layers", "--top-k", 2]
+    code, out, _ = run(capfd, *argv)
+    told = ("below 70 %: no class", "most confused: nothing", "no temperature fits these answers", "ECE 0.",
+            "McNemar (exact): p = 1", "classes that lose: none", "top-1 under corruptions", "parts from",
+            "top2")  # fmt: skip
+    assert code == 0 and not [one for one in told if one not in out]
+    _, found = as_json(capfd, *argv, "--out", tmp_path / "out")
+    kept = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "evaluation.json", "evaluation.html", "float32.csv", "float32.scores.npy", "int8.csv",
+        "int8.scores.npy"}  # fmt: skip
+    result = found["result"]
+    assert [{**one, "rows": f"{name}.csv", "scores": f"{name}.scores.npy"}
+            for one, name in zip(result["files"], ("float32", "int8"), strict=True)] == kept["files"]  # fmt: skip
+    assert result["data_sha256"] == kept["data_sha256"] and len(result["robustness"]["points"]) == 2 * (1 + 7 * 3 + 4)
+    assert result["layers"][0]["rows"][-1]["op"] == "SOFTMAX" and result["files"][0]["top2"]["value"] == 1.0
+
+
+def test_labels_in_another_order_are_a_warning(capfd, images, tmp_path):
+    order = tmp_path / "order"
+    for number in range(6):
+        (order / f"row{(number + 1) % 6}").mkdir(parents=True)
+        for path in (Path(images) / f"row{number}").iterdir():
+            shutil.copy(path, order / f"row{(number + 1) % 6}" / path.name)
+    code, found = as_json(capfd, "evaluate", tiny.path("int8"), "--data", order, "--preprocess", "raw")
+    assert code == 0 and found["result"]["files"][0]["top1"]["value"] == 0
+    assert "classes seem to be in another order than the model's" in found["warnings"][0]
 
 
 def test_preprocessing_from_a_json_block(capfd, images, tmp_path):

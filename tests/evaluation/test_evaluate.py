@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -49,6 +51,23 @@ def test_the_same_whatever_the_workers_to_the_last_bit(split):
     assert np.array_equal(one.confidence, two.confidence)
 
 
+def test_scores_that_are_large_lie_in_a_file(split, monkeypatch):
+    whole = evaluate(tiny.path("int8"), split, RAW)
+    monkeypatch.setattr("edgekit.evaluation.evaluate.IN_MEMORY", 0)
+    mapped = evaluate(tiny.path("int8"), split, RAW)
+    assert isinstance(mapped.scores, np.memmap) and not isinstance(whole.scores, np.memmap)
+    assert mapped.to_json() == whole.to_json()
+
+
+def test_the_hash_of_the_data_is_of_pixels_and_classes(split):
+    found = evaluate(tiny.path("int8"), split, RAW)
+    renamed = replace(split, names=tuple(f"other/{name}" for name in split.names))
+    assert evaluate(tiny.path("float32"), renamed, RAW).data_sha256 == found.data_sha256
+    assert split.take(range(239)).sha256 != found.data_sha256
+    assert split.take([1, 0, *range(2, 240)]).sha256 != found.data_sha256
+    assert replace(split, labels=np.roll(split.labels, 1)).sha256 != found.data_sha256
+
+
 def test_logits_become_probabilities_and_probabilities_stay(split):
     logits = one_by_one("raw", split)
     expected = np.exp(logits).max(axis=1) / np.exp(logits).sum(axis=1)
@@ -59,13 +78,13 @@ def test_logits_become_probabilities_and_probabilities_stay(split):
 def test_r12_normalization_is_the_data_rooms(name, split):
     """The table of 256 values feeds what normalize() gives for every pixel."""
     from edgekit.data.images import normalize
-    from edgekit.evaluation.evaluate import _codes, _scores
+    from edgekit.evaluation.evaluate import _scores, codes
 
     preprocess = preset(name, tiny.SIZE, tiny.SIZE)
     images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), np.uint8)
     for variant in ("float32", "int8_io"):
         loaded = open_model(tiny.path(variant), batch=3)
-        table = _codes(preprocess, loaded.inputs[0])
+        table = codes(preprocess, loaded.inputs[0])
         direct = loaded.inputs[0].encode(normalize(images, preprocess))
         assert np.array_equal(np.stack([table[c][images[..., c]] for c in range(3)], axis=-1), direct)
         assert np.array_equal(_scores(loaded, table, images), loaded.run(direct)[0])
@@ -137,7 +156,7 @@ def test_comparison_is_paired(split):
     assert found.difference == pytest.approx(wrong.top1.value - right.top1.value)
     assert found.ci95[0] < found.difference < found.ci95[1] < 0
     assert found.agreement == agreement(right, wrong) and agreement(right, right).value == 1.0
-    with pytest.raises(BadInput, match="not of the same"):
+    with pytest.raises(BadInput, match="not evaluated on the same labelled images"):
         compare(right, evaluate(tiny.path("float32"), split.take(range(100)), RAW))
 
 

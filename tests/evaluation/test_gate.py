@@ -6,7 +6,7 @@ from edgekit.evaluation.gate import Candidate, choose, drop_points, violations
 from edgekit.recipe import Budget
 
 FLOAT = Candidate("float32", True, 0.98, 0.40, (0.39, 0.41), 1_600_000)
-INT8 = Candidate("int8", True, 0.975, 0.10, (0.099, 0.1005), 600_000)
+INT8 = Candidate("int8", True, 0.975, 0.10, (0.099, 0.1005), 600_000, 70_000)
 DYNAMIC = Candidate("dynamic", True, 0.98, 0.1015, (0.1012, 0.1018), 500_000)
 
 
@@ -32,6 +32,7 @@ def test_noise_does_not_choose() -> None:
         (Budget(max_drop_points=0.4), "loses 0.50 points of top-1, budget 0.4"),
         (Budget(max_size_mb=0.5), "has 0.60 MB, budget 0.5"),
         (Budget(max_latency_ms=0.05), "takes 0.100 ms, budget 0.05"),
+        (Budget(max_arena_kb=64), "needs an arena of 70.0 kB, budget 64"),
     ],
 )
 def test_the_violated_budget_is_named(budget: Budget, sentence: str) -> None:  # R35

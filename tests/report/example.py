@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.artifact import Card, TensorSpec
+from edgekit.artifact import Card, TensorSpec, write_json
 from edgekit.data.dataset import Damaged, Dataset, load_data
-from edgekit.evaluation.evaluate import Evaluation
 from edgekit.evaluation.metrics import wilson
 from edgekit.evaluation.parity import Parity
+from edgekit.evaluation.record import Evaluation
+from edgekit.evidence import evidence
 from edgekit.measurement.bench import Measurement
 from edgekit.preprocess import preset
 from edgekit.recipe import Recipe
@@ -71,8 +72,21 @@ def make_results(
         "training": training(epochs),
         "variants": rows,
         "latency": measured,
+        "evidence": _evidence(folder, evaluated, dataset),
         "failures": failures(rows, choice, exported),
     }
+
+
+def write_run(folder: Path, variants: Mapping[str, tuple[int, int, int, bool]] = VARIANTS, **fields: Any) -> Path:
+    """A finished run directory, as `compress` leaves it, but for the stages and the files themselves."""
+    results = make_results(folder, variants, **fields)
+    threads = results["recipe"]["bench"]["threads"]
+    raw = [_measurement(name, variants[name], count, True).to_json() for count in threads for name in variants]
+    write_json(folder / "results" / "latency.json", raw)
+    write_json(folder / "results" / "results.json", results)
+    record = ("schema", "edgekit", "model", "data", "recipe_sha256", "data_sha256", "started", "finished", "chosen")
+    write_json(folder / "run.json", {name: results[name] for name in record})
+    return folder
 
 
 def training(epochs: int) -> dict[str, Any]:
@@ -111,6 +125,7 @@ def _exported(name: str, row: tuple[int, int, int, bool], recipe: Recipe, datase
         "file": f"artifacts/mobilenet_v2_{name}{suffix}.tflite",
         "card": card.model_dump(mode="json", by_alias=True),
         "parity": checked.to_json(),
+        "arena_bytes": size // 4,
     }
 
 
@@ -121,10 +136,13 @@ def _evaluated(folder: Path, name: str, differing: int, dataset: Dataset) -> dic
     wrong[-5:] = True
     wrong[:differing] = True
     predictions = np.where(wrong, (labels + 1) % len(dataset.class_names), labels)
+    scores = np.full((N, len(dataset.class_names)), 0.01, np.float32)
+    scores[np.arange(N), labels] = 0.05  # the second best, but of the last image
+    scores[-1, labels[-1]] = 0
+    scores[np.arange(N), predictions] = 0.9
     found = Evaluation(
         file=f"{name}.tflite", sha256="0" * 64, class_names=dataset.class_names,
-        names=tuple(f"digits/{i:04}" for i in range(N)), labels=labels, predictions=predictions,
-        top5_hits=np.arange(N) < 359, confidence=np.full(N, 0.9, np.float32), batch=100,
+        names=tuple(f"digits/{i:04}" for i in range(N)), labels=labels, scores=scores, data_sha256="1" * 64, batch=100,
     )  # fmt: skip
     rows = folder / "results" / f"evaluation_{name}.csv"
     rows.parent.mkdir(parents=True, exist_ok=True)
@@ -132,7 +150,17 @@ def _evaluated(folder: Path, name: str, differing: int, dataset: Dataset) -> dic
     return {**found.summary(), "rows": rows.relative_to(folder).as_posix()}
 
 
+def _evidence(folder: Path, evaluated: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
+    variant = "int8" if "int8" in evaluated else next(iter(evaluated))
+    answers = [folder / evaluated[name]["rows"] for name in ("float32", variant)]
+    return evidence(answers[0], answers[1], variant, dataset.class_names)
+
+
 def _measured(name: str, row: tuple[int, int, int, bool], threads: int, heap: bool) -> dict[str, Any]:
+    return _measurement(name, row, threads, heap).summary()
+
+
+def _measurement(name: str, row: tuple[int, int, int, bool], threads: int, heap: bool) -> Measurement:
     size, median, *_ = row
     generator = np.random.default_rng(size)
     samples = tuple(
@@ -150,4 +178,4 @@ def _measured(name: str, row: tuple[int, int, int, bool], threads: int, heap: bo
         file=f"{name}.tflite", sha256="0" * 64, size_bytes=size, gzip_bytes=round(0.83 * size), device="cpu",
         threads=threads, batch=1, samples_ns=samples, init_ns=(900_000,) * 3, first_ns=(500_000,) * 3,
         switches=({"voluntary": 0, "involuntary": 1},) * 3, memory=memory, conditions=conditions,
-    ).summary()  # fmt: skip
+    )  # fmt: skip

@@ -1,3 +1,4 @@
+import base64
 import itertools
 import json
 import re
@@ -6,15 +7,19 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edgekit.data.dataset import Damaged
 from edgekit.errors import MissingExtra
+from edgekit.gallery import thumbnail
+from edgekit.report.accuracy import CLASS_COLUMNS, class_rows
 from edgekit.report.html import html_report
 from edgekit.report.tables import COLUMNS
 from tests.report.example import VARIANTS, make_results
 
 LOADING = {"src", "href", "srcset", "action", "data", "poster", "background", "ping", "formaction", "xlink:href"}
+ANSWERS, FRONTS = ("reliability", "confusion"), ("front-size", "front-latency")
 TWO = {name: VARIANTS[name] for name in ("float32", "int8")}
 
 
@@ -41,13 +46,28 @@ def specs(page: Page) -> list[dict[str, Any]]:
 
 def test_every_figure_of_the_table_is_that_of_results(results: dict[str, Any]) -> None:
     cells = [json.loads(a["data-value"] or "") for _, a in Page(html_report(results)).tags if "data-value" in a]
-    assert cells == [json.loads(json.dumps(column.value(row))) for row in results["variants"] for column in COLUMNS]
+    tables = ((results["variants"], COLUMNS), (class_rows(results), CLASS_COLUMNS))
+    assert cells == [json.loads(json.dumps(c.value(row))) for rows, columns in tables for row in rows for c in columns]
 
 
 def test_the_charts_show_the_figures_of_results(results: dict[str, Any]) -> None:
     drawn = {one["name"]: one["spec"] for one in specs(Page(html_report(results)))}
-    assert list(drawn) == ["accuracy", "size", "latency", "accuracy-curve", "loss-curve"]
-    rows = {name: next(iter(spec["datasets"].values())) for name, spec in drawn.items() if "curve" not in name}
+    assert list(drawn) == [
+        "reliability",
+        "confusion",
+        "front-size",
+        "front-latency",
+        "accuracy",
+        "size",
+        "latency",
+        "accuracy-curve",
+        "loss-curve",
+    ]
+    rows = {
+        name: next(iter(spec["datasets"].values()))
+        for name, spec in drawn.items()
+        if name in ("accuracy", "size", "latency")
+    }
     for place, row in enumerate(results["variants"]):
         shown = {name: rows[name][place] for name in rows}
         assert shown["accuracy"]["value"] == 100 * row["top1"]["value"]
@@ -59,6 +79,18 @@ def test_the_charts_show_the_figures_of_results(results: dict[str, Any]) -> None
     curve = [one for data in drawn["loss-curve"]["datasets"].values() for one in data if len(data) == 24]
     assert [one["value"] for one in curve if one["of"] == "validation"] == [
         row["val_loss"] for row in results["training"]["history"]]  # fmt: skip
+
+
+def test_the_fronts_are_those_of_the_figures(results: dict[str, Any]) -> None:
+    drawn = {one["name"]: one["spec"] for one in specs(Page(html_report(results)))}
+    costs = {"front-size": lambda r: r["size_bytes"] / 1e6, "front-latency": lambda r: r["latency_ms"]["median"]}
+    for name, cost in costs.items():
+        points = max(drawn[name]["datasets"].values(), key=len)
+        rows = results["variants"]
+        assert [one["cost"] for one in points] == [cost(row) for row in rows]
+        beaten = [any(cost(b) <= cost(a) and b["top1"]["value"] >= a["top1"]["value"] and b is not a for b in rows)
+                  for a in rows]  # fmt: skip
+        assert [one["on"] for one in points] == [not one for one in beaten]
 
 
 def test_the_page_asks_the_network_for_nothing(results: dict[str, Any]) -> None:
@@ -90,10 +122,25 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     assert [a["title"] for tag, a in page.tags if tag == "th" and "title" in a] == list(names)
 
 
+def test_hostile_names_beside_pictures_stay_text(results: dict[str, Any]) -> None:
+    evil = '"><img src=x onerror=alert(1)>'
+    look = {"class": evil, "says": f"{evil} again", "map": [[1.0, 0.0]]}
+    png = base64.b64encode(thumbnail(np.full((9, 9, 3), 90, np.uint8))).decode()
+    one = {"kind": "lost", "name": evil, "label": evil, "prediction": evil, "confidence": 0.9, "reference": evil + "2",
+           "reference_confidence": 0.8, "png": png, "looks": {"float32": look, evil: look}}  # fmt: skip
+    gallery = {"variant": evil, "against": "float32", "crop": "none", "n": 9, "images": [one],
+               "counts": {"lost": 1, "gained": 0, "error": 0}, "grad_cam": {"why": evil}}  # fmt: skip
+    html = html_report(results, gallery)
+    shown = [attrs for tag, attrs in Page(html).tags if tag == "img"]
+    assert evil not in html
+    assert [attrs["src"][:16] for attrs in shown] == ["data:image/png;b", "data:image/webp;", "data:image/webp;"]  # type: ignore[index]
+    assert all(evil in str(attrs["alt"]) and "onerror" not in attrs for attrs in shown)
+
+
 def test_accessible_by_its_structure(results: dict[str, Any]) -> None:
     page = Page(html_report(results))
     charts = [a for _, a in page.tags if a.get("class") == "chart"]
-    assert len(charts) == 5 and all(a["role"] == "img" and a["aria-label"] for a in charts)
+    assert len(charts) == 9 and all(a["role"] == "img" and a["aria-label"] for a in charts)
     assert all(a.get("scope") in ("col", "row") for tag, a in page.tags if tag == "th")
     assert next(a for tag, a in page.tags if tag == "html") == {"lang": "en"}
     headings = [int(tag[1]) for tag, _ in page.tags if re.fullmatch("h[1-6]", tag)]
@@ -110,7 +157,15 @@ def test_the_verdict_comes_first_and_failures_with_it(tmp_path: Path) -> None:
         "No variant meets the budget: float32 has 1.81 MB, budget 0.1; int8 has 0.59 MB, budget 0.1."
         in page.texts["li"]
     )
-    assert [one["name"] for one in specs(page)] == ["accuracy", "size", "latency"]
+    assert [one["name"] for one in specs(page)] == [
+        "reliability",
+        "confusion",
+        "front-size",
+        "front-latency",
+        "accuracy",
+        "size",
+        "latency",
+    ]
 
 
 def test_the_same_results_give_the_same_page(results: dict[str, Any]) -> None:

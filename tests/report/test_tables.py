@@ -24,6 +24,7 @@ PLAIN = (
     "gzip_bytes",
     "drop_points",
     "heap_bytes",
+    "arena_bytes",
     "macs",
     "params",
     "chosen",
