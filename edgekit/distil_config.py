@@ -54,10 +54,22 @@ class Transfer(BaseModel):
         "of each size that both have",
     )
 
+    answers: Literal["live", "once"] = Field(
+        default="live",
+        description="live: the teacher sees every batch as the model does; once: it sees each training image once, "
+        "unchanged, and what it says holds for the flipped and moved copies: many times cheaper for a large teacher",
+    )
+
     @property
     def on_maps(self) -> bool:
         """Whether feature maps are compared, and not only answers."""
         return self.kind in ON_MAPS
+
+    @model_validator(mode="after")
+    def _maps_lie_where_the_image_does(self) -> Self:
+        if self.on_maps and self.answers == "once":
+            raise ValueError(f"answers: kind {self.kind} compares maps, which move with the image; take live")
+        return self
 
     @model_validator(mode="after")
     def _layers_are_used(self) -> Self:
@@ -79,10 +91,16 @@ class Distil(Transfer):
             "probabilities are averaged",
         ),
     ]
+    teacher_epochs: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
+        default=None,
+        description="of a run: networks of the zoo among the teachers are trained on the same data first, as the model "
+        "is, for so many epochs; None: they have ImageNet weights",
+    )
     preprocess: str | None = Field(
         default=None,
         description="how images are prepared for a teacher from a file: a preset, or a card's block as a .json file; "
-        "None: raw pixels for one that begins by rescaling, and else as for the student",
+        "None: as the card says that lies beside it in the artifacts of its run, raw pixels for one that begins by "
+        "rescaling, and else as for the student",
     )
 
     @model_validator(mode="after")

@@ -33,7 +33,7 @@ class Quantize(BaseModel):
 
 
 class Diagnose(BaseModel):
-    """What is measured, besides the variants, of quantization by calibration: where and by what chance it loses."""
+    """What is measured besides the variants: where and by what chance quantization loses, and what a report shows."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -42,4 +42,13 @@ class Diagnose(BaseModel):
     )
     draws: Annotated[int, Field(ge=0, le=100)] = Field(
         default=0, description="the spread over so many draws of the calibration images; 0 measures none"
+    )
+    robustness: bool = Field(
+        default=False, description="top-1 of float32 and of the chosen file under noise, blur, JPEG, light, shifts, ..."
+    )
+    layers: bool = Field(
+        default=False, description="where in the network the chosen file parts from float32, tensor by tensor"
+    )
+    grad_cam: bool = Field(
+        default=True, description="where float32 and int8 look at the images that flip, drawn in the report"
     )

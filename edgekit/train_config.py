@@ -148,6 +148,12 @@ class Train(BaseModel):
     )
 
     @model_validator(mode="after")
+    def _answers_hold(self) -> Self:
+        if self.distil and self.distil.answers == "once" and (self.augment.mixup or self.augment.cutmix):
+            raise ValueError("distil.answers: once is of single images, and augment mixes them; take live")
+        return self
+
+    @model_validator(mode="after")
     def _unfreezes_in_time(self) -> Self:
         tuned = self.fine_tune
         if tuned and tuned.mode == "features" and self.distil:

@@ -52,7 +52,7 @@ def count(model: Any) -> Cost:
     not fixed.
     """
     flat = list(_flat(model))
-    layers = tuple(_cost(layer) for layer in flat if layer.weights)
+    layers = tuple(_cost(layer) for layer in flat if layer.weights and type(layer).__name__ != RANGES)
     return Cost(
         params=sum(layer.params for layer in layers),
         deployed_params=sum(layer.deployed_params for layer in layers),
@@ -139,10 +139,16 @@ def _none(layer: Any) -> int:
 
 MACS: dict[str, Callable[[Any], int]] = {
     **dict.fromkeys(("Conv1D", "Conv2D", "Conv3D", "DepthwiseConv1D", "DepthwiseConv2D"), _conv),
+    **dict.fromkeys(("QuantizedConv2D", "QuantizedDepthwiseConv2D"), _conv),  # of models.fake_quant
     **dict.fromkeys(("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"), _transposed),
     **dict.fromkeys(("SeparableConv1D", "SeparableConv2D"), _separable),
-    "Dense": _dense,
+    **dict.fromkeys(("Dense", "QuantizedDense"), _dense),
     **dict.fromkeys(("BatchNormalization", "LayerNormalization", "GroupNormalization", "Normalization"), _none),
+    "QuantizedBatchNormalization": _none,
     **dict.fromkeys(("LayerScale", "PReLU", "Embedding"), _none),  # LayerScale is ConvNeXt's
 }
-FOLDING = frozenset({"Conv1D", "Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Dense"})
+FOLDING = frozenset({
+    *("Conv1D", "Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Dense"),
+    *("QuantizedConv2D", "QuantizedDepthwiseConv2D", "QuantizedDense"),
+})  # fmt: skip
+RANGES = "FakeQuantize"  # its variables are the ranges of the tensors, which a file holds as scales

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgekit.artifact import Card, card_path, read_card
 from edgekit.distil_config import Distil
 from edgekit.errors import BadInput
 from edgekit.models.backend import import_keras
@@ -35,10 +36,10 @@ class Loaded:
 def load_teachers(config: Distil, preprocess: Preprocess, class_names: Sequence[str]) -> tuple[Loaded, ...]:
     """The teachers of a configuration, for a student whose images are prepared as `preprocess` says.
 
-    A softmax at the end is taken off. One that wants another normalization or order of the channels gets its `feed`.
-    `class_names` are the student's classes, of which a teacher from a file must have as many; one of the zoo has those
-    of ImageNet. Raises BadInput, one sentence each: a file or network that cannot be loaded, another image size, other
-    pixels (resize filter, crop), other classes.
+    A softmax at the end is taken off. One that wants another normalization, order of the channels or image size gets
+    its `feed`. `class_names` are the student's classes, of which a teacher from a file must have as many; one of the
+    zoo has those of ImageNet. Raises BadInput, one sentence each: a file or network that cannot be loaded, other pixels
+    (resize filter, crop), other classes.
     """
     return tuple(_loaded(name, config, preprocess, tuple(class_names)) for name in config.teacher)
 
@@ -46,7 +47,7 @@ def load_teachers(config: Distil, preprocess: Preprocess, class_names: Sequence[
 def averaged(teachers: Sequence[Loaded], temperature: float) -> Any:
     """One model of several: at `temperature` its logits [n, classes] have the mean of their probabilities."""
     keras = import_keras("A teacher")
-    image = keras.Input(teachers[0].model.input_shape[1:], name="image")
+    image = keras.Input((teachers[0].feed or teachers[0].model).input_shape[1:], name="image")
     answers = [one.model(one.feed(image) if one.feed else image) for one in teachers]
     return keras.Model(image, _mean_answer(keras, answers, temperature), name="teachers")
 
@@ -58,12 +59,17 @@ def _mean_answer(keras: Any, answers: list[Any], temperature: float) -> Any:
 
 def _loaded(name: str, config: Distil, preprocess: Preprocess, class_names: tuple[str, ...]) -> Loaded:
     if is_path(name):
-        model = load_model(Path(name).expanduser())
-        wanted = _of_file(model, config, preprocess)
+        path = Path(name).expanduser()
+        model, card = load_model(path), card_beside(path)
+        wanted = _of_file(model, card, config, preprocess)
+        _check_order(name, card, class_names)
+    elif config.teacher_epochs:
+        raise BadInput(f"The teacher {name} is to be trained first, which a run does.", "Use `edgekit compress`.")
     else:
         model, wanted = _of_zoo(name, preprocess, class_names)
-    _check(name, model, preprocess, class_names)
-    return Loaded(name, on_logits(model) if ends_in_softmax(model) else model, _feed(name, wanted, preprocess))
+    _check(name, model, class_names)
+    size = tuple(model.inputs[0].shape[1:3])
+    return Loaded(name, on_logits(model) if ends_in_softmax(model) else model, _feed(name, wanted, size, preprocess))
 
 
 def _of_zoo(name: str, preprocess: Preprocess, class_names: tuple[str, ...]) -> tuple[Any, Preparation]:
@@ -79,28 +85,42 @@ def _of_zoo(name: str, preprocess: Preprocess, class_names: tuple[str, ...]) -> 
     return build(full, classes=known, input_shape=shape, weights=IMAGENET), preparation(row.preprocess)
 
 
-def _of_file(model: Any, config: Distil, preprocess: Preprocess) -> Preparation:
+def card_beside(path: Path) -> Card | None:
+    """That of a network trained by edgekit: a run keeps MODEL.keras and MODEL_float32.card.json in one folder."""
+    card = card_path(path.with_name(f"{path.stem}_float32.tflite"))
+    return read_card(card) if card.is_file() else None
+
+
+def _check_order(name: str, card: Card | None, class_names: tuple[str, ...]) -> None:
+    if card and class_names and sorted(card.labels) == sorted(class_names) and tuple(card.labels) != class_names:
+        raise BadInput(
+            f"The teacher {name} knows the same classes in another order: {', '.join(card.labels[:3])}, ...",
+            "Name the class folders as they were when it was trained, or train it again.",
+        )
+
+
+def _of_file(model: Any, card: Card | None, config: Distil, preprocess: Preprocess) -> Preparation:
     given = config.preprocess
     if given is not None:
         return load_block(Path(given)) if given.endswith(".json") else preparation(given)
+    if card is not None and card.preprocessing is not None:
+        return card.preprocessing
     layers = [one for one in getattr(model, "layers", ()) if type(one).__name__ != "InputLayer"]
     if layers and type(layers[0]).__name__ in CARRIES_PREPROCESSING:
         return preprocess.raw_pixels().model_copy(update={"channels": "rgb"})
     return preprocess
 
 
-def _check(name: str, model: Any, preprocess: Preprocess, class_names: tuple[str, ...]) -> None:
+def _check(name: str, model: Any, class_names: tuple[str, ...]) -> None:
     if isinstance(model, SavedModel):
         raise BadInput(f"The teacher {name} is a bare SavedModel, not a Keras model.", "Give a .keras file.")
-    size = (preprocess.height, preprocess.width, 3)
     shapes = [tuple(one.shape[1:]) for one in (*model.inputs, *model.outputs)]
     if len(shapes) != 2 or len(shapes[1]) != 1:
         raise BadInput(f"The teacher {name} is no classifier of one image.", "Give one that has a score a class.")
-    if shapes[0] != size:
-        theirs, ours = ("x".join(map(str, shape)) for shape in (shapes[0], size))
+    if len(shapes[0]) != 3 or None in shapes[0] or shapes[0][2] != 3:
         raise BadInput(
-            f"The teacher {name} takes images of {theirs}, the student's are {ours}.",
-            "Choose the image size that the teacher was trained with, or train it again with this one.",
+            f"The teacher {name} takes {'x'.join(map(str, shapes[0]))}, which is no RGB image of one size.",
+            "Give one that takes (height, width, 3).",
         )
     dtypes = [one.dtype for one in (*model.inputs, *model.outputs)]
     if dtypes != ["float32", "float32"]:
@@ -113,8 +133,9 @@ def _check(name: str, model: Any, preprocess: Preprocess, class_names: tuple[str
         )
 
 
-def _feed(name: str, theirs: Preparation, ours: Preprocess) -> Any | None:
-    """(p - mean) / std as the teacher takes it, of the same p as the student takes it. Raises BadInput."""
+def _feed(name: str, theirs: Preparation, size: tuple[int, int], ours: Preprocess) -> Any | None:
+    """(p - mean) / std as the teacher takes it, of the same p as the student takes it, or where the teacher's `size`
+    (height, width) is another one, of those resized. Raises BadInput."""
     other = [field for field in PIXELS if getattr(theirs, field) != getattr(ours, field)]
     if other:
         said = ", ".join(f"{field} {getattr(theirs, field)} instead of {getattr(ours, field)}" for field in other)
@@ -127,9 +148,13 @@ def _feed(name: str, theirs: Preparation, ours: Preprocess) -> Any | None:
     mean, std = (values[::-1] if turned else values for values in (theirs.mean, theirs.std))
     scale = [our / their for our, their in zip(ours.std, std, strict=True)]
     offset = [(our - their) / by for our, their, by in zip(ours.mean, mean, std, strict=True)]
-    if not turned and set(scale) == {1.0} and set(offset) == {0.0}:
-        return None
     keras = import_keras("A teacher")
-    image = keras.Input((ours.height, ours.width, 3), name="image")
-    pixels = keras.layers.Rescaling(scale, offset, name="normalization")(image)
-    return keras.Model(image, keras.ops.flip(pixels, axis=-1) if turned else pixels, name="feed")
+    image = fed = keras.Input((ours.height, ours.width, 3), name="image")
+    if set(scale) != {1.0} or set(offset) != {0.0} or turned:
+        fed = keras.layers.Rescaling(scale, offset, name="normalization")(fed)
+    if turned:
+        fed = keras.ops.flip(fed, axis=-1)
+    if size != (ours.height, ours.width):
+        smaller = size[0] < ours.height or size[1] < ours.width
+        fed = keras.layers.Resizing(*size, interpolation="bilinear", antialias=smaller, name="resizing")(fed)
+    return None if fed is image else keras.Model(image, fed, name="feed")

@@ -1,10 +1,12 @@
 """Random changes of training images, reproducible from a seed, outside the model that is saved.
 
-The geometry and brightness are Keras preprocessing layers; MixUp and CutMix mix images and labels of a batch.
+What is drawn, rotation, zoom and brightness are those of Keras's preprocessing layers, flips and shifts only move
+pixels. MixUp and CutMix mix images and labels of a batch.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ import numpy as np
 from edgekit.train_config import Augment
 
 BLACK = {"fill_mode": "constant", "fill_value": 0.0}
+DRAWN = {"flips", "translations"}  # what Keras's layers call what they have drawn
 
 
 class Augmenter:
@@ -35,14 +38,18 @@ class Augmenter:
             return images
         from keras import ops, random
 
-        changed: Any = images.astype(np.float32)
-        for number, layer in enumerate(self._layers):
+        changed: Any = images
+        for number, (layer, moved) in enumerate(self._layers):
             state = int(np.random.SeedSequence((*seed, number)).generate_state(1)[0] >> 1)
-            draw = layer.get_random_transformation(
-                changed, training=True, seed=random.SeedGenerator(state, name="augment")
-            )
-            changed = layer.transform_images(changed, draw, training=True)
-        return np.clip(np.rint(ops.convert_to_numpy(changed)), 0, 255).astype(np.uint8)
+            generator = random.SeedGenerator(state, name="augment")
+            draw = layer.get_random_transformation(images, training=True, seed=generator)
+            if moved is not None:
+                changed = moved(
+                    changed, {name: np.asarray(ops.convert_to_numpy(draw[name])) for name in DRAWN & {*draw}}
+                )
+            else:
+                changed = ops.convert_to_numpy(layer.transform_images(changed.astype(np.float32), draw, training=True))
+        return changed if changed.dtype == np.uint8 else np.clip(np.rint(changed), 0, 255).astype(np.uint8)
 
     def mixed(self, images: np.ndarray, labels: np.ndarray, seed: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
         """MixUp, CutMix, or one of the two at random where both are on: float32 [b,h,w,c] and [b,classes]."""
@@ -88,22 +95,47 @@ def cutmix(
     return result, kept[:, None] * labels + (1 - kept[:, None]) * labels[partner]
 
 
-def _layers(config: Augment) -> list[Any]:
-    """The layers asked for. A shift moves whole pixels, as padding and cropping do, so it does not blur."""
+def _flipped(axes: tuple[int, ...]) -> Callable[[np.ndarray, Mapping[str, np.ndarray]], np.ndarray]:
+    def moved(images: np.ndarray, draw: Mapping[str, np.ndarray]) -> np.ndarray:
+        result, flips = images.copy(), draw["flips"].ravel()
+        result[flips] = np.flip(images[flips], axes)
+        return result
+
+    return moved
+
+
+def _shifted(images: np.ndarray, draw: Mapping[str, np.ndarray]) -> np.ndarray:
+    """By whole pixels, to the right and down; black where nothing was."""
+    height, width = images.shape[1:3]
+    result = np.zeros_like(images)
+    for i, (right, down) in enumerate(np.rint(draw["translations"]).astype(int)):
+        rows, columns = slice(max(down, 0), height + min(down, 0)), slice(max(right, 0), width + min(right, 0))
+        taken = slice(max(-down, 0), height - max(down, 0)), slice(max(-right, 0), width - max(right, 0))
+        result[i, rows, columns] = images[i, taken[0], taken[1]]
+    return result
+
+
+def _layers(config: Augment) -> list[tuple[Any, Any]]:
+    """The layers asked for, and what moves pixels as they would in less than half of their time; None: they do it.
+
+    A shift moves whole pixels, as padding and cropping do, so it does not blur.
+    """
     if not config.moves_pixels():
         return []
     from keras import layers
 
     flips = {"both": "horizontal_and_vertical"}
-    made = []
+    made: list[tuple[Any, Any]] = []
     if config.flip != "none":
-        made.append(layers.RandomFlip(flips.get(config.flip, config.flip)))
+        axes = {"horizontal": (2,), "vertical": (1,), "both": (1, 2)}[config.flip]
+        made.append((layers.RandomFlip(flips.get(config.flip, config.flip)), _flipped(axes)))
     if config.shift:
-        made.append(layers.RandomTranslation(config.shift, config.shift, interpolation="nearest", **BLACK))
+        layer = layers.RandomTranslation(config.shift, config.shift, interpolation="nearest", **BLACK)
+        made.append((layer, _shifted))
     if config.rotation:
-        made.append(layers.RandomRotation(config.rotation / 360, **BLACK))
+        made.append((layers.RandomRotation(config.rotation / 360, **BLACK), None))
     if config.zoom:
-        made.append(layers.RandomZoom(config.zoom, **BLACK))
+        made.append((layers.RandomZoom(config.zoom, **BLACK), None))
     if config.brightness:
-        made.append(layers.RandomBrightness(config.brightness, value_range=(0, 255)))
+        made.append((layers.RandomBrightness(config.brightness, value_range=(0, 255)), None))
     return made

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,11 +40,18 @@ class Material:
     def __init__(self, dataset: Dataset, config: Train, seed: int, *, labels: bool = True) -> None:
         self.classes, self.labelled = len(dataset.class_names), labels
         self.train, self.val = Remembering(dataset.train), Remembering(dataset.val)
+        self._dataset = dataset
         self.augmenter = Augmenter(config.augment.on(dataset.name))
         weights = class_weights(dataset.train.labels, self.classes, config.class_weights)
         size = dataset.preprocess
         self._plain = max(16, min(VAL_BATCH, VAL_PIXELS // (size.height * size.width))), self.classes
         self._rest = (config.batch_size, self.augmenter, weights, seed)
+
+    @functools.cached_property
+    def identity(self) -> str:
+        """Of the training images as the model takes them."""
+        prepared = self._dataset.preprocess.model_dump_json().encode()
+        return hashlib.sha256(self._dataset.train.hashes.tobytes() + prepared).hexdigest()
 
     def batches(self, epoch: int, features: np.ndarray | None = None) -> TrainBatches:
         """The training batches of an epoch, counted from 0."""

@@ -1,7 +1,8 @@
 """Learning from a teacher, with labels beside it or without any.
 
 Hinton et al. 2015, arXiv:1503.02531, with Keras's Distiller. The teacher sees the very images that the model sees,
-augmented as they are, and computes as in inference. Where the images are the same in every epoch it sees them once.
+augmented as they are, and computes as in inference. Where the images are the same in every epoch, or that is asked for,
+it sees them once.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -38,13 +39,28 @@ class Teacher:
 
     Without a `transfer` a model learns to give these very outputs, and no labels: by the Kullback-Leibler divergence of
     the probabilities, or by the mean squared error. With one, which is for classifiers, it is trained as ever and
-    learns from the teacher what that says. `feed` makes what `model` takes of what the student takes.
+    learns from the teacher what that says. `feed` makes what `model` takes of what the student takes. `known` are its
+    answers so far, by the images: several trainings in a row ask it once.
     """
 
     model: keras.Model
     classifier: bool = True
     transfer: Transfer | None = None
     feed: keras.Model | None = None
+    known: dict[str, tuple[np.ndarray, ...]] = field(default_factory=dict, compare=False)
+
+    @property
+    def inputs(self) -> list[Any]:
+        """What it takes, the feed before it."""
+        return list((self.feed or self.model).inputs)
+
+    @property
+    def resized(self) -> str:
+        """A sentence for the notes where the images have another size for it; else nothing."""
+        if self.feed is None or self.feed.input_shape == self.feed.output_shape:
+            return ""
+        theirs, ours = ("x".join(map(str, one[1:3])) for one in (self.feed.output_shape, self.feed.input_shape))
+        return f" It takes images of {theirs}, and got those of {ours} resized."
 
     def fed(self, model: keras.Model) -> keras.Model:
         """`model`, which takes what the teacher's takes, behind the feed."""
@@ -63,7 +79,7 @@ def teacher_of(config: Distil, dataset: Dataset) -> Teacher:
 
 def check_taught(model: keras.Model, teacher: Teacher, labelled: bool) -> None:
     """Raises BadInput where teacher and model do not take or give the same, or labels are wanted and missing."""
-    for what, ours, theirs in (("inputs", model.inputs, teacher.model.inputs),
+    for what, ours, theirs in (("inputs", model.inputs, teacher.inputs),
                                ("outputs", model.outputs, teacher.model.outputs)):  # fmt: skip
         shapes = [[tuple(tensor.shape[1:]) for tensor in side] for side in (ours, theirs)]
         if shapes[0] != shapes[1]:
@@ -121,6 +137,7 @@ class Teaching:
             said = f"The teacher saw every batch, since {self._why_live}."
         else:
             said = "The teacher saw each training image once, and its answers were remembered."
+        said += self._teacher.resized
         return (said,) if self._top1 is None else (
             f"The teacher has {self._top1:.1%} of the validation images right.", said)  # fmt: skip
 
@@ -129,14 +146,19 @@ class Teaching:
         """float32 [n, ...] of the training images in their order, an output; none where the teacher runs along."""
         if not self._terms or self._why_live:
             return ()
-        return tuple(_outputs(_twin(self._expert), self._material.plain(self._material.train)))
+        known, asked = self._teacher.known, f"{self._material.identity} {[one.name for one in self._expert.outputs]}"
+        if asked not in known:
+            known[asked] = tuple(_outputs(_twin(self._expert), self._material.plain(self._material.train)))
+        return known[asked]
 
     @property
     def _why_live(self) -> str:
-        if self._material.augmenter.changes:
-            return "the images are augmented"
-        if self._config.epochs == 1:
-            return "there is one epoch"
+        asked = self._teacher.transfer
+        if not (asked and asked.answers == "once"):
+            if self._material.augmenter.changes:
+                return "the images are augmented"
+            if self._config.epochs == 1:
+                return "there is one epoch"
         images = len(self._material.train)
         needed = 4 * images * sum(math.prod(one.shape[1:]) for one in self._expert.outputs)
         return f"its answers would take {needed / 1e6:,.0f} MB" if needed > REMEMBERED else ""

@@ -13,6 +13,7 @@ from edgekit.evaluation.parity import float_operators, run_all
 from edgekit.exporting.calibration import Calibration
 from edgekit.exporting.convert import convert
 from edgekit.exporting.freeze import freeze
+from edgekit.models.count import count
 from edgekit.models.fake_quant import FakeQuantize
 from edgekit.models.zoo import build
 from edgekit.runtime.flatbuffer import op_name, parse
@@ -149,6 +150,12 @@ def test_live_normalization_learns_and_frozen_does_not() -> None:
         before = np.asarray(model.get_layer("stem_bn").moving_mean)
         model.fit(images(), np.arange(40) % 10, verbose=0, batch_size=20)
         assert bool(np.any(before != np.asarray(model.get_layer("stem_bn").moving_mean))) is moves
+
+
+def test_it_is_counted_as_the_network_that_it_is_of() -> None:
+    model = network(squeeze_excite)
+    before, after = count(model), count(prepare(model, calibration(images())).model)
+    assert (after.macs, after.params, after.deployed_params) == (before.macs, before.params, before.deployed_params)
 
 
 def test_training_lowers_the_loss_of_four_bit_weights_and_the_file_follows() -> None:

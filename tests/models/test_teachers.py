@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from PIL import Image
 
 from edgekit.data.images import normalize
 from edgekit.distil_config import Distil
@@ -20,9 +21,9 @@ CLASSES = ("a", "b", "c")
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), np.uint8)
 
 
-def network(seed: int = 0, classes: int = 3, size: int = 8, dtype: str = "float32") -> Any:
+def network(seed: int = 0, classes: int = 3, size: int = 8, dtype: str = "float32", channels: int = 3) -> Any:
     keras.utils.set_random_seed(seed)
-    image = keras.Input((size, size, 3), dtype=dtype)
+    image = keras.Input((size, size, channels), dtype=dtype)
     x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3, activation="relu")(image))
     return keras.Model(image, layers.Dense(classes)(x))
 
@@ -64,6 +65,19 @@ def test_one_that_begins_by_rescaling_takes_pixels(tmp_path: Path) -> None:
     np.testing.assert_allclose(given, PIXELS, atol=1e-3)
 
 
+@pytest.mark.parametrize("size", [4, 16])
+def test_one_of_another_size_sees_the_images_resized(size: int, tmp_path: Path) -> None:
+    """As Pillow's bilinear filter would, of the same normalization; and two of different sizes are averaged."""
+    model = network(size=size)
+    paths = (saved(model, tmp_path), saved(network(seed=1), tmp_path, "same"))
+    student = preset("tf", 8, 8)
+    found = load_teachers(Distil(teacher=paths), student, CLASSES)
+    given = np.asarray(keras.ops.convert_to_numpy(found[0].feed(normalize(PIXELS, student))))
+    resized = [np.asarray(Image.fromarray(one).resize((size, size), Image.Resampling.BILINEAR)) for one in PIXELS]
+    np.testing.assert_allclose(given, normalize(np.stack(resized), student), atol=1.01 / 127.5)
+    assert averaged(found, 2.0)(normalize(PIXELS, student)).shape == (len(PIXELS), 3)
+
+
 def test_a_softmax_is_taken_off(tmp_path: Path) -> None:
     model = network()
     ended = keras.Model(model.inputs, layers.Softmax()(model.outputs[0]))
@@ -91,7 +105,7 @@ def test_of_several_the_softened_probabilities_are_averaged(temperature: float, 
     ("said", "model", "changes"),
     [
         ("knows 5 classes, the data have 3", {"classes": 5}, {}),
-        ("takes images of 16x16x3, the student's are 8x8x3", {"size": 16}, {}),
+        ("takes 8x8x1, which is no RGB image of one size", {"channels": 1}, {}),
         ("takes uint8 and gives float32, and a student works in float32", {"dtype": "uint8"}, {}),
         ("other pixels than the student: resize bicubic instead of bilinear, crop center", {}, {"preprocess": "lite"}),
         ("Unknown preprocessing preset 'inception'", {}, {"preprocess": "inception"}),

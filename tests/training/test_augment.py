@@ -94,3 +94,18 @@ def test_mixing_is_repeated_by_its_seed(config: Augment) -> None:
     np.testing.assert_array_equal(first[0], again[0])
     np.testing.assert_array_equal(first[1], again[1])
     assert (first[1] != other[1]).any() and first[1].shape == (8, 8)
+
+
+@pytest.mark.parametrize("config", [Augment(flip="horizontal"), Augment(flip="both"), Augment(shift=0.3)])
+def test_pixels_are_moved_as_keras_would(config: Augment) -> None:
+    """To the bit, of the same draw."""
+    from keras import ops, random
+
+    images = np.random.default_rng(1).integers(0, 256, (16, 9, 12, 3), np.uint8)
+    augmenter = Augmenter(config)
+    ((layer, _),) = augmenter._layers
+    state = int(np.random.SeedSequence((3, 0)).generate_state(1)[0] >> 1)
+    draw = layer.get_random_transformation(images, training=True, seed=random.SeedGenerator(state))
+    theirs = ops.convert_to_numpy(layer.transform_images(images.astype(np.float32), draw, training=True))
+    np.testing.assert_array_equal(augmenter.pixels(images, (3,)), theirs)
+    assert (theirs != images).any()

@@ -20,7 +20,8 @@ from edgekit.train_config import Augment, FineTune, Train
 from edgekit.training import teacher as teaching
 from edgekit.training.distillation import Decoupled, Term, transferred
 from edgekit.training.fit import train
-from edgekit.training.teacher import Teacher
+from edgekit.training.learner import Material
+from edgekit.training.teacher import Teacher, Teaching
 from tests.training import small
 
 QUICK = Train(epochs=2, batch_size=24, learning_rate=5e-3, warmup_epochs=0)
@@ -239,14 +240,39 @@ def test_probabilities_are_not_taken_for_logits(teacher: keras.Model) -> None:
         train(small.model(), small.digits(), QUICK, teacher=Teacher(hidden, transfer=Transfer()))
 
 
+def test_answers_once_are_those_to_the_unchanged_images(teacher: keras.Model) -> None:
+    """And the training, which moves its images, is told so."""
+    moved = QUICK.model_copy(update={"augment": Augment(flip="horizontal", shift=0.1)})
+    notes = {}
+    for answers in ("live", "once"):
+        transfer = Transfer(alpha=1.0, answers=answers)
+        notes[answers] = train(
+            small.model(seed=2), small.digits(), moved, teacher=Teacher(teacher, transfer=transfer)
+        ).notes
+    assert "saw every batch, since the images are augmented" in notes["live"][1]
+    assert "saw each training image once" in notes["once"][1]
+    material, asked = Material(small.digits(), moved, seed=0), Teacher(teacher, transfer=Transfer(answers="once"))
+    learner = Teaching(small.model(seed=2), asked, material, moved, seed=0).learner({})
+    plain = material.plain(material.train)
+    expected = np.concatenate([teacher(plain.batch(at)[0], training=False) for at in range(len(plain))])
+    np.testing.assert_allclose(learner.answers[0], expected, atol=1e-5)
+    again = Teaching(small.model(seed=3), asked, material, moved, seed=1).learner({})
+    assert again.answers[0] is learner.answers[0]  # it is not asked twice
+    fewer = Material(small.digits(60), moved, seed=0)
+    assert len(Teaching(small.model(seed=3), asked, fewer, moved, seed=1).learner({}).answers[0]) == len(fewer.train)
+
+
 def test_what_a_configuration_cannot_mean() -> None:
     for said, wrong in (
+        ("compares maps, which move with the image", {"teacher": "a.keras", "kind": "features", "answers": "once"}),
         ("kind logits compares no layers", {"teacher": "a.keras", "layers": [["a", "b"]]}),
         ("of one teacher, not of several", {"teacher": ["a.keras", "b.keras"], "kind": "features"}),
         ("teacher", {"teacher": []}),
     ):
         with pytest.raises(ValidationError, match=said):
             Distil.model_validate(wrong)
+    with pytest.raises(ValidationError, match="distil.answers: once is of single images"):
+        Train(augment=Augment(mixup=0.2), distil=Distil(teacher=("a.keras",), answers="once"))
     with pytest.raises(ValidationError, match="distil: fine_tune.mode features"):
         Train(fine_tune=FineTune(mode="features"), distil=Distil(teacher=("a.keras",)))
 
