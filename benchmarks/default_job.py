@@ -75,6 +75,7 @@ def job(asked: list[str], out: Path) -> dict[str, Any]:
         "n": rows["int8"]["top1"]["n"],
         "size_bytes": {name: row["size_bytes"] for name, row in rows.items()},
         "latency_ms": {name: row["latency_ms"]["median"] for name, row in rows.items()},
+        "arena_bytes": {name: row["arena_bytes"] for name, row in rows.items()},
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,14 +10,9 @@ import numpy as np
 
 from edgekit.artifact import Artifact
 from edgekit.data.split import Split
-from edgekit.evaluation.compare import compare
-from edgekit.evaluation.evaluate import Evaluation, evaluate
-
-
-def mcnemar(gained: int, lost: int) -> float:
-    """The p-value of the exact two-sided test that as many images are gained as lost (McNemar 1947)."""
-    n, fewer = gained + lost, min(gained, lost)
-    return min(1.0, 2 * sum(math.comb(n, k) for k in range(fewer + 1)) / 2**n)
+from edgekit.evaluation.compare import compare, exact_p
+from edgekit.evaluation.evaluate import evaluate
+from edgekit.evaluation.record import Evaluation
 
 
 def against(reference: Evaluation, other: Evaluation) -> dict[str, Any]:
@@ -31,7 +25,7 @@ def against(reference: Evaluation, other: Evaluation) -> dict[str, Any]:
         "ci95_points": [100 * low, 100 * high],
         "gained": found.gained,
         "lost": found.lost,
-        "mcnemar_p": mcnemar(found.gained, found.lost),
+        "mcnemar_p": exact_p(found.gained, found.lost),
         "agreement": found.agreement.to_json(),
         "sha256": other.sha256,
         "bytes": Path(other.file).stat().st_size,

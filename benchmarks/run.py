@@ -11,7 +11,7 @@ from pathlib import Path
 
 import readme
 
-BENCHMARKS = ("startup", "conversion", "evaluation", "default_job", "recipes")
+BENCHMARKS = ("startup", "conversion", "evaluation", "default_job", "recipes", "fidelity", "busy", "ab")
 
 
 def main() -> int:
