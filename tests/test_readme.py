@@ -21,12 +21,15 @@ def test_the_help_block(capsys: pytest.CaptureFixture[str]) -> None:
     assert README.split("<!-- help: begin -->")[1].split("<!-- help: end -->")[0].strip("\n") == printed.strip("\n")
 
 
-def test_the_table_of_measured_claims(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_tables_of_measured_claims(monkeypatch: pytest.MonkeyPatch) -> None:
     """On new results: python benchmarks/readme.py"""
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     import readme
 
-    assert readme.with_table(README) == README
+    assert readme.with_tables(README) == README
+    assert readme.page() == (ROOT / "docs" / "benchmarks.md").read_text("utf-8")
+    verify = (ROOT / "docs" / "verify.md").read_text("utf-8")
+    assert readme.with_measured(verify, readme.results()["verify"]) == verify
     assert sys.modules.pop("readme")
 
 
