@@ -10,14 +10,14 @@ $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] <= (3, 13) else "edgekit needs Python 3.11 to 3.13: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(RUN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
-	$(RUN)/python -m pip install --quiet --disable-pip-version-check --editable '.[train,weights,report,dev]'
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check --editable '.[train,weights,report,devices,dev]'
 	touch $(READY)
 
 compress: $(READY)  ## The main job: train, quantize, export, verify, measure, report
 	$(RUN)/edgekit compress --model mobilenet
 
 test: $(READY)  ## Every test that this machine can run
-	$(RUN)/python -m pytest --numprocesses 2 --dist worksteal
+	$(RUN)/python -m pytest --numprocesses 2 --dist worksteal --durations 40
 
 lint: $(READY)
 	$(RUN)/ruff check .

@@ -10,9 +10,11 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -118,20 +120,27 @@ def load_artifact(path: str | Path) -> Artifact:
     beside = card_path(path)
     if not beside.is_file():
         return Artifact(path, None)
-    try:
-        card = Card.model_validate_json(beside.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise BadInput(
-            f"{beside} is not a card: {where}: {first['msg']}.", "Export the model again, or remove it."
-        ) from None
+    card = read_card(beside)
     if card.sha256 != sha256_of(path.read_bytes()):
         raise BadInput(
             f"{beside} describes another file than {path.name}: the SHA-256 differs.",
             "Put the card that belongs to it back, or remove the card and pass --preprocess.",
         )
     return Artifact(path, card)
+
+
+def read_card(path: Path) -> Card:
+    """Raises BadInput naming the field that is wrong, or where there is no file."""
+    try:
+        return Card.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, IsADirectoryError):
+        raise BadInput(f"There is no card {str(path)!r}.", "Check the path.") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise BadInput(
+            f"{path} is not a card: {where}: {first['msg']}.", "Export the model again, or remove it."
+        ) from None
 
 
 def save_artifact(path: Path, content: bytes, card: Card) -> Artifact:
@@ -151,13 +160,14 @@ def gzip_size(content: bytes) -> int:
     return len(gzip.compress(content, compresslevel=9, mtime=0))
 
 
-def write_bytes(path: Path, content: bytes | memoryview) -> None:
-    """Writes the whole file or nothing, and leaves no temporary file behind on an error."""
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to, which becomes `path` when the block is done; on an error nothing of it is left behind."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         Path(name).chmod(0o644)
@@ -165,6 +175,12 @@ def write_bytes(path: Path, content: bytes | memoryview) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
+    """Writes the whole file or nothing, and leaves no temporary file behind on an error."""
+    with whole_file(path) as file:
+        file.write(content)
 
 
 def write_text(path: Path, text: str) -> None:

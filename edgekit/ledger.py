@@ -5,7 +5,7 @@ Accuracy is that on the validation images: the ledger is what one chooses by, an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ FIGURES = ("sha256", "size_bytes", "model_bytes", "gzip_bytes", "params", "macs"
 SAME = 0.99  # of the bytes before: what is larger than that is no smaller
 
 
-def ledger(lineage: Lineage) -> list[Made]:
-    """One row for the model as trained and one behind each step; none without steps.
+def ledger(lineage: Lineage, exported: Mapping[Variant, Made]) -> list[Made]:
+    """One row for the model as trained and one behind each step; none without steps. `exported` are the run's variants:
+    the one that is a row's file is not made again.
 
     `after` (training or the step), `variant` (int8 if the recipe makes it, else float32), FIGURES of the file, `top1`
     on the validation images (None without labels), `latency_ms`, and `gain` against the row before: the shares
@@ -29,7 +30,8 @@ def ledger(lineage: Lineage) -> list[Made]:
     if not steps:
         return []
     variant: Variant = "int8" if "int8" in lineage.recipe.variants else "float32"
-    rows = [_exported(lineage, variant, depth) for depth in range(len(steps) + 1)]
+    there = {lineage.depth(variant): exported[variant]["file"]}
+    rows = [_exported(lineage, variant, depth, there.get(depth)) for depth in range(len(steps) + 1)]
     speeds = _measured(lineage, [row["file"] for row in rows])
     names = ("training", *(step.name for step in steps))
     told = [
@@ -48,16 +50,18 @@ def gain(before: Made, after: Made) -> dict[str, Any]:
     return {**shares, "latency": fast["median"] / slow["median"], "no_gain": none}
 
 
-def _exported(lineage: Lineage, variant: Variant, depth: int) -> Made:
+def _exported(lineage: Lineage, variant: Variant, depth: int, there: str | None) -> Made:
     io = lineage.recipe.io if variant == "int8" else "float32"
 
     def work(state: Path) -> tuple[list[Path], Made]:
-        made = lineage.exporter_at(depth).write(state, variant, io, lineage.recipe)
-        card = made.artifact.card
-        return [made.artifact.path], {
-            "file": made.artifact.path.relative_to(lineage.run.folder).as_posix(),
-            **{name: getattr(card, name) for name in FIGURES},
-            "top1": _top1(lineage, made.artifact.path),
+        if there is None:
+            made = lineage.exporter_at(depth).write(state, variant, io, lineage.recipe).artifact
+        else:
+            made = load_artifact(lineage.run.file(there))
+        return [made.path], {
+            "file": made.path.relative_to(lineage.run.folder).as_posix(),
+            **{name: getattr(made.card, name) for name in FIGURES},
+            "top1": _top1(lineage, made.path),
         }
 
     return lineage.run.stage(f"ledger-{depth}", {**lineage.exported_at(depth, variant), "io": io}, work)

@@ -7,16 +7,23 @@ model behind the float steps.
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from edgekit.artifact import Variant, write_json
 from edgekit.data.arrays import ArrayData
 from edgekit.data.dataset import Dataset
-from edgekit.progress import Reporter
+from edgekit.distil_config import Distil
+from edgekit.metadata_config import Metadata
+from edgekit.models.backend import import_keras
+from edgekit.models.zoo import build
+from edgekit.progress import Progress, Reporter
 from edgekit.recipe import Recipe
+from edgekit.recipe_names import is_path
 from edgekit.run import Made, Run
 from edgekit.subject import Subject
+from edgekit.train_config import Train
 
 WEIGHTS = "model.weights.h5"
 MODEL = "model.keras"
@@ -41,14 +48,15 @@ class Lineage:
 
     def _trained_from(self) -> dict[str, Any]:
         """What decides the weights: a change of any of it trains again."""
-        recipe = self.recipe
+        return {**self.subject.identity, **self._taught_from(self.recipe.train)}
+
+    def _taught_from(self, config: Train) -> dict[str, Any]:
         preprocess = self.data.preprocess.model_dump(mode="json") if isinstance(self.data, Dataset) else None
         return {
-            **self.subject.identity,
             "preprocess": preprocess,
             "data": self.data.sha256,
-            "train": recipe.train.model_dump(mode="json"),
-            "seed": recipe.seed,
+            "train": config.model_dump(mode="json"),
+            "seed": self.recipe.seed,
         }
 
     def _training(self, state: Path) -> tuple[list[Path], Made]:
@@ -59,21 +67,70 @@ class Lineage:
         trained = train(
             model,
             self.data,
-            self.recipe.train,
+            self.recipe.train.model_copy(update={"distil": self._distil}),
+            teacher=self._tutor,
             state_dir=state,
             seed=self.recipe.seed,
             progress=self.progress,
         )
-        weights = state / WEIGHTS
-        model.save_weights(_beside(weights))
-        _beside(weights).replace(weights)
-        return [weights], {
+        kept = [state / WEIGHTS, self.run.file("artifacts", f"{self.subject.name}.keras")]
+        kept[1].parent.mkdir(parents=True, exist_ok=True)
+        for save, path in zip((model.save_weights, model.save), kept, strict=True):
+            save(_beside(path))
+            _beside(path).replace(path)
+        return kept, {
             "history": trained.history.to_dict("records"),
             "best_epoch": trained.best_epoch,
             "seconds": trained.seconds,
             "advice": list(trained.advice),
             "notes": list(trained.notes),
         }
+
+    # ---- teachers -----------------------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def _distil(self) -> Distil | None:
+        """As the recipe says, with files in place of the teachers that this run trains."""
+        asked = self.recipe.train.distil
+        if asked is None or asked.teacher_epochs is None:
+            return asked
+        files = tuple(name if is_path(name) else self._teacher(name, asked.teacher_epochs) for name in asked.teacher)
+        return asked.model_copy(update={"teacher": files})
+
+    @functools.cached_property
+    def _tutor(self) -> Any:
+        """The Teacher of the recipe, one for training and steps; None without."""
+        from edgekit.training.teacher import teacher_of
+
+        data = self.data
+        return teacher_of(self._distil, data) if self._distil and isinstance(data, Dataset) else None
+
+    def _teacher(self, name: str, epochs: int) -> str:
+        """A network of the zoo, trained on the images as the model takes them."""
+
+        def work(state: Path) -> tuple[list[Path], Made]:
+            from edgekit.training.fit import train
+
+            assert isinstance(self.data, Dataset)
+            import_keras("A teacher").utils.set_random_seed(self.recipe.seed)
+            shape = (self.data.preprocess.height, self.data.preprocess.width, 3)
+            model = build(name, classes=len(self.data.class_names), input_shape=shape)
+            trained = train(model, self.data, config, state_dir=state, seed=self.recipe.seed, progress=self._as(stage))
+            kept = state / MODEL
+            model.save(_beside(kept))
+            _beside(kept).replace(kept)
+            return [kept], {"history": trained.history.to_dict("records")}
+
+        stage = f"teacher-{_for_stages(name)}"
+        config = self.recipe.train.model_copy(update={"epochs": epochs, "distil": None, "fine_tune": None})
+        self.run.stage(stage, {"model": name, **self._taught_from(config)}, work)
+        return str(self.run.file("stages", stage, MODEL))
+
+    def _as(self, stage: str) -> Reporter:
+        def tell(at: Progress) -> None:
+            self.progress(replace(at, stage=stage))
+
+        return tell
 
     # ---- steps --------------------------------------------------------------------------------------------------
 
@@ -124,9 +181,7 @@ class Lineage:
         from edgekit.compression.step_context import StepContext
         from edgekit.exporting.export import gives_probabilities
         from edgekit.stopwatch import Stopwatch
-        from edgekit.training.teacher import teacher_of
 
-        distil, data = self.recipe.train.distil, self.data
         probabilities = gives_probabilities(self._original)
         return StepContext(
             data=self.data,
@@ -138,7 +193,7 @@ class Lineage:
             classifier=bool(self.data.class_names) or probabilities,
             seed=self.recipe.seed,
             progress=self.progress,
-            teacher=teacher_of(distil, data) if taught and distil and isinstance(data, Dataset) else None,
+            teacher=self._tutor if taught else None,
             measure=Stopwatch(self._written, self.recipe.bench),
         )
 
@@ -148,7 +203,7 @@ class Lineage:
 
         variant: Variant = "int8" if "int8" in self.recipe.variants else "float32"
         exporter = Exporter(model, self.data, softmax=self.subject.softmax(), classifier=False,
-                            quantize=self.recipe.quantize)  # fmt: skip
+                            quantize=self.recipe.quantize, metadata=Metadata(golden=False))  # fmt: skip
         return exporter.write(folder, variant).artifact.path
 
     # ---- models -------------------------------------------------------------------------------------------------
@@ -201,6 +256,7 @@ class Lineage:
             **self._calibrated_from(),
             "variant": variant,
             "verify": self.recipe.verify.model_dump(mode="json"),
+            "temperature": self.recipe.temperature,
         }
 
     def exporter(self, variant: Variant) -> Any:
@@ -226,7 +282,13 @@ class Lineage:
             softmax=softmax,
             classifier=classifier,
             quantize=self.recipe.quantize,
+            metadata=self.recipe.metadata,
+            temperature=self.recipe.temperature,
         )
+
+
+def _for_stages(name: str) -> str:
+    return name.replace(":", "_")
 
 
 def _beside(path: Path) -> Path:

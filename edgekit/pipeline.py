@@ -24,7 +24,9 @@ from edgekit.progress import Progress, Reporter, silent
 from edgekit.recipe import FLAGS, Recipe, load_recipe
 from edgekit.results import describe, failures, variant_rows, write_cards, write_results
 from edgekit.run import Made, Run, now, open_run
+from edgekit.runtime.arena import arena
 from edgekit.subject import Subject, subject_of
+from edgekit.trials import trials
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,8 +147,12 @@ class _Job:
         diagnosis = diagnose(self.lineage, exported)
         evaluated = {variant: self._evaluate(variant, path) for variant, path in files.items() if self._labelled}
         measured = self._bench(files)
-        steps_brought = ledger(self.lineage)
+        steps_brought = ledger(self.lineage, exported)
         rows, choice = variant_rows(exported, evaluated, measured, self.recipe.budget, self.run.folder)
+        shown: Variant = choice.chosen or "float32"
+        flipping = self._flipping(shown)
+        self._gallery(flipping, evaluated)
+        tried = trials(self.lineage, {name: files[name] for name in dict.fromkeys(("float32", flipping))})
         results = {
             **self._record(started, now(), choice.chosen and exported[choice.chosen]["file"]),
             "recipe": self.recipe.model_dump(mode="json"),
@@ -157,8 +163,11 @@ class _Job:
             "ledger": steps_brought,
             "mixed": exported.get("mixed", {}).get("mixed"),
             "diagnosis": diagnosis,
+            **tried,
             "variants": rows,
             "latency": measured,
+            "evidence": self._evidence(flipping, evaluated),
+            "inside": self._look(shown, files[shown]),
             "failures": failures(rows, choice, exported),
         }
         write_cards(self.run, self.recipe, exported, rows)
@@ -203,15 +212,17 @@ class _Job:
                 made, report = self._mix(exporter, io, state)
             else:
                 made = exporter.write(self.run.file("artifacts"), variant, io, self.recipe)
+            needed = arena(made.artifact.content)
             return [made.artifact.path], {
                 "file": made.artifact.path.relative_to(self.run.folder).as_posix(),
                 "card": made.artifact.card.model_dump(mode="json", by_alias=True),
                 "parity": made.parity.to_json(),
+                "arena_bytes": needed and needed.total,
                 **self._against_float32(variant, exporter, made.artifact, io),
                 **report,
             }
 
-        inputs = {**self.lineage.exported_from(variant), "io": io}
+        inputs = {**self.lineage.exported_from(variant), "io": io, "in_file": self.recipe.in_file(variant, io)}
         if variant == "mixed":
             inputs["max_drop_points"] = self.recipe.budget.max_drop_points
         return self.run.stage(f"export-{variant}", inputs, work)
@@ -280,6 +291,52 @@ class _Job:
             "bench": wanted.model_dump(mode="json"),
         }
         return self.run.stage("bench", inputs, work)
+
+    def _flipping(self, chosen: Variant) -> Variant:
+        """The variant whose flips are worth a look: the chosen one, or where that is float32 the most quantized."""
+        others = [name for name in ("int8", "mixed", *self.variants) if name in self.variants and name != "float32"]
+        return chosen if chosen != "float32" or not others else others[0]  # type: ignore[return-value]
+
+    def _gallery(self, variant: Variant, evaluated: Mapping[Variant, Made]) -> None:
+        """Images that `variant` gets wrong, or float32 does, for the report; none without labels."""
+        if not evaluated:
+            return
+
+        def work(_: Path) -> tuple[list[Path], Made]:
+            from edgekit.gallery import gallery
+            from edgekit.looks import with_looks
+
+            assert isinstance(self.data, Dataset)
+            answers = [self.run.file(evaluated[name]["rows"]) for name in ("float32", variant)]
+            path = self.run.file("results", "gallery.json")
+            shown = gallery(self.data.test, answers[0], answers[1], variant)
+            write_json(path, with_looks(shown, self.lineage, self.data.test))
+            return [path], {"file": path.relative_to(self.run.folder).as_posix()}
+
+        answered = {name: evaluated[name]["sha256"] for name in ("float32", variant)}
+        looks = {"grad_cam": self.recipe.diagnose.grad_cam}
+        self.run.stage("gallery", {"files": answered, "data": self.data.sha256, **looks}, work)
+
+    def _evidence(self, variant: Variant, evaluated: Mapping[Variant, Made]) -> Made | None:
+        """The answers of `variant` beside those of float32, class by class; None without labels."""
+        if not evaluated:
+            return None
+        from edgekit.evidence import evidence
+
+        answers = [self.run.file(evaluated[name]["rows"]) for name in ("float32", variant)]
+        return evidence(answers[0], answers[1], variant, self.data.class_names)
+
+    def _look(self, variant: Variant, path: Path) -> Made:
+        """Where the operators of the file run and how long they take; the report shows it."""
+        wanted = self.recipe.bench
+
+        def work(_: Path) -> tuple[list[Path], Made]:
+            from edgekit.stopwatch import inside
+
+            return [], inside(path, wanted)
+
+        inputs = {"file": sha256_of(path.read_bytes()), "bench": wanted.model_dump(mode="json")}
+        return {**self.run.stage("inside", inputs, work), "variant": variant}
 
     def _compressed(self, results: Made, files: Mapping[Variant, Path], chosen: Variant | None) -> Compressed:
         artifacts = {variant: load_artifact(path) for variant, path in files.items()}

@@ -10,7 +10,7 @@ import difflib
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from edgekit.artifact import Frozen, Io, Variant
 from edgekit.errors import BadInput, UsageError
+from edgekit.metadata_config import Metadata
 from edgekit.preprocess import Preparation, Preprocess
 from edgekit.quantize_config import Diagnose, Quantize
 from edgekit.recipe_names import default_recipe, find_recipe, is_path
@@ -70,6 +71,9 @@ class Budget(Frozen):
     max_drop_points: Annotated[float, Field(ge=0, le=100)] = Field(1.0, description="top-1 points below float32")
     max_size_mb: Above0 = Field(50.0, description="of the file, in MB of 1,000,000 bytes")
     max_latency_ms: Above0 = Field(100.0, description="median on the first bench device, first thread count")
+    max_arena_kb: Above0 | None = Field(
+        None, description="of a microcontroller's memory, in kB of 1,000 bytes: the estimated arena of TFLite Micro"
+    )
 
 
 class Verify(Frozen):
@@ -107,9 +111,15 @@ class Recipe(Frozen):
     diagnose: Diagnose = Diagnose()
     variants: Annotated[tuple[Variant, ...], Field(min_length=1)] = ("float32", "int8")
     io: Io = Field("float32", description="input and output of int8 files; the other variants always have float32")
+    temperature: Above0 = Field(
+        1.0,
+        description="divides the logits in front of the softmax of the files: above 1 for a network that is surer than "
+        "it is right (`edgekit evaluate` says how much); no class changes",
+    )
     budget: Budget = Budget()
     verify: Verify = Verify()
     bench: Bench = Bench()
+    metadata: Metadata = Metadata()
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
     @model_validator(mode="after")
@@ -128,6 +138,24 @@ class Recipe(Frozen):
         size = self.data.image_size
         return (size, size) if isinstance(size, int) else size
 
+    def in_file(self, variant: Variant, io: Io) -> dict[str, Any]:
+        """The part of the recipe that decides the bytes of a variant's file, and travels in it: of the steps those that
+        its model went through, none for float32 and the quantizing one for int8 alone.
+
+        Of paths the last part is left: a file that is shipped says nothing of the folders of the machine it is from.
+        """
+        values = self.model_dump(mode="json", exclude={"description", "diagnose", "bench", "verify", "budget"})
+        taken = [values["steps"][at] for at, step in enumerate(self.steps) if variant == "int8" or not step.quantizing]
+        values |= {"variants": [variant], "io": io, "steps": taken if variant != "float32" else []}
+        if variant == "mixed":
+            values["budget"] = {"max_drop_points": self.budget.max_drop_points}
+        for block, fields in PATHS.items():
+            values[block] |= {field: _last_part(values[block][field]) for field in fields}
+        if taught := values["train"]["distil"]:
+            taught["teacher"] = [_last_part(one) for one in taught["teacher"]]
+            taught["preprocess"] = _last_part(taught["preprocess"])
+        return values
+
     def to_yaml(self) -> str:
         """Every field, defaults included: what is saved with a run."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
@@ -136,6 +164,14 @@ class Recipe(Frozen):
         """Hex SHA-256 of the resolved values; `description` is not among them."""
         values = self.model_dump(mode="json", exclude={"description"})
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+# Fields that may be paths, besides the teacher's.
+PATHS = {"model": ("name", "weights", "custom"), "data": ("source", "calibration", "labels")}
+
+
+def _last_part(path: str | None) -> str | None:
+    return path and (PureWindowsPath(path).name or path)
 
 
 # Command-line flag -> recipe field: the written-out table of docs/contracts.md.
@@ -157,6 +193,7 @@ FLAGS = {
     "calibration": "data.calibration",
     "calibration_images": "data.calibration_images",
     "calibration_method": "quantize.calibration",
+    "teacher": "train.distil.teacher",
     "qat_epochs": "steps.quantize_aware.epochs",
     "epochs": "train.epochs",
     "batch_size": "train.batch_size",
@@ -169,6 +206,7 @@ FLAGS = {
     "max_size_mb": "budget.max_size_mb",
     "max_latency_ms": "budget.max_latency_ms",
     "threads": "bench.threads",
+    "golden": "metadata.golden",
     "seed": "seed",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # The figures of a variant's row that its card repeats.
-CARD_METRICS = ("top1", "top5", "agreement", "drop_points", "latency_ms", "heap_bytes", "verdict")
+CARD_METRICS = ("top1", "top5", "agreement", "drop_points", "latency_ms", "heap_bytes", "arena_bytes", "verdict")
 
 
 def variant_rows(
@@ -39,6 +40,7 @@ def variant_rows(
             "file": made["file"],
             **{name: card[name] for name in ("io", "sha256", "size_bytes", "model_bytes", "gzip_bytes",
                                              "params", "macs", "inputs", "outputs", "output_meaning")},
+            "arena_bytes": one.arena_bytes,
             "top1": found and found["top1"],
             "top5": found and found["top5"],
             "drop_points": drop_points(one, candidates[0]),
@@ -117,13 +119,17 @@ def write_results(run: Run, results: Mapping[str, Any]) -> None:
     """results.json, the table and the report. Warns where the page needs an extra that is not installed."""
     from edgekit.report.html import html_report
     from edgekit.report.markdown import markdown_report
+    from edgekit.report.read_run import repeats_of
     from edgekit.report.tables import variants_csv
 
     write_json(run.file("results", "results.json"), results)
+    results = {**results, "repeats": repeats_of(run.folder, results)}
     write_text(run.file("results", "variants.csv"), variants_csv(results))
     write_text(run.file("report.md"), markdown_report(results))
+    shown = run.file("results", "gallery.json")
+    gallery = json.loads(shown.read_bytes()) if shown.is_file() and results["dataset"]["class_names"] else None
     try:
-        write_text(run.file("report.html"), html_report(results))
+        write_text(run.file("report.html"), html_report(results, gallery))
     except MissingExtra as missing:
         warnings.warn(f"report.html was not written: {missing}", EdgekitWarning, stacklevel=2)
 
@@ -136,6 +142,7 @@ def _candidate(variant: Variant, made: Made, found: Made | None, speed: Made) ->
         latency_ms=speed["latency_ms"]["median"],
         latency_ci95=tuple(speed["latency_ms"]["ci95"]),
         size_bytes=made["card"]["size_bytes"],
+        arena_bytes=made.get("arena_bytes"),
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from edgekit.errors import BadInput, DeviceError
 from edgekit.measurement.bench import Measurement, bench
 from edgekit.progress import Reporter, silent
 from edgekit.recipe import Bench
@@ -27,6 +28,20 @@ def measured(
         min_seconds=wanted.seconds,
         progress=progress,
     )
+
+
+def inside(path: Path, wanted: Bench) -> dict[str, Any]:
+    """Placement, operator times and advice of a file (docs/contracts.md, "Inside a file"), with its name for `file`;
+    where the runtime here has no profiler the placement alone, and `why`."""
+    from edgekit.measurement.look import look
+
+    threads, seconds = wanted.threads[0], min(wanted.seconds, 1.0)
+    try:
+        found = look(path, threads=threads, min_runs=min(wanted.runs, 100), min_seconds=seconds)
+        why = ""
+    except (BadInput, DeviceError) as error:
+        found, why = look(path, profiled=False, threads=threads), error.fact
+    return {**found.to_json(), "file": path.name, "why": why}
 
 
 class Stopwatch:

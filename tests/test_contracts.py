@@ -1,15 +1,21 @@
 """docs/contracts.md against the code: a contract that nobody checks is a wish."""
 
+import importlib
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+import yaml
 
 from edgekit.artifact import VARIANTS
 from edgekit.errors import BadInput, CheckFailed, DeviceError, MissingExtra, UsageError
+from edgekit.evaluation.golden import TOLERANCES
+from edgekit.measurement.protocol import PROTOCOLS
 from edgekit.preprocess import PRESETS, Preprocess, preset
 from edgekit.recipe import FLAGS, Verify
+from edgekit.rules import RULES
 from edgekit.schemas import NAMES, generated, load_schema
 
 DOCUMENT = (Path(__file__).parents[1] / "docs" / "contracts.md").read_text("utf-8")
@@ -81,6 +87,62 @@ def test_verification_limits() -> None:
     assert "up to 500" in text and limits.images == 500
 
 
+def test_tolerances_of_golden_vectors() -> None:
+    documented = {
+        name: float(share.removesuffix(" %")) / 100
+        for cells, share in rows(section("Metadata in the file (version 1)").split("computes in:")[1])
+        for name in cells.split(", ")
+    }
+    assert documented == pytest.approx(TOLERANCES)
+
+
+def test_limits_between_runtimes() -> None:
+    from edgekit.verification.difference import LIMITS
+
+    def words(kind: str, where: str) -> str:
+        limit = LIMITS[kind, where]
+        share = "1e-4" if limit.relative == 1e-4 else f"{100 * limit.relative:g} %"
+        return share if limit.steps is None else f"{limit.steps:g} steps, {share} without"
+
+    documented = {kind: tuple(rest) for kinds, *rest in rows(section("The same on every runtime"))
+                  for kind in kinds.split(", ")}  # fmt: skip
+    assert documented == {kind: (words(kind, "cpu"), words(kind, "gpu")) for kind, _ in LIMITS}
+
+
+def test_kinds_of_findings() -> None:
+    from edgekit.findings.finding import KINDS
+
+    assert dict(rows(section("Findings"))) == KINDS
+
+
+def test_protocols() -> None:
+    documented = {name: figures for name, *figures in rows(section("Measurements (version 1)"))}
+    assert documented == {
+        name: [str(one.processes), str(one.runs), f"{one.seconds:g}", f"{one.pairs} to {one.most_pairs}"]
+        for name, one in PROTOCOLS.items()
+    }
+
+
+def test_rules() -> None:
+    documented = {name: float(limit) if limit else None for name, limit, _ in rows(section("Gate (version 1)"))}
+    assert documented == {name: rule.default for name, rule in RULES.items()}
+
+
+def test_the_gates_workflow_is_yaml_and_its_commands_are_the_commands() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "ci-gate.md").read_text("utf-8")
+    workflow = yaml.safe_load(page.split("```yaml\n")[1].split("```")[0])
+    steps = workflow["jobs"]["gate"]["steps"]
+    used = {step["uses"].split("@")[0] for step in steps if "uses" in step}
+    assert used >= {"actions/checkout", "actions/setup-python", "github/codeql-action/upload-sarif"}
+    told = [line.strip() for step in steps for line in step.get("run", "").splitlines()]
+    told += [line.strip() for line in page.splitlines() if line.startswith("    edgekit ")]
+    for line in told:
+        if line.startswith("edgekit "):
+            name, *words = shlex.split(line)[1:]
+            command = importlib.import_module(f"edgekit.cli.{name}").command
+            command.make_context(name, words)  # raises for a flag that is not there
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_schemas_are_schemas(name: str) -> None:
     import jsonschema
@@ -88,7 +150,7 @@ def test_schemas_are_schemas(name: str) -> None:
     jsonschema.Draft202012Validator.check_schema(load_schema(name))
 
 
-@pytest.mark.parametrize("name", ["card", "recipe"])
+@pytest.mark.parametrize("name", ["card", "contract", "recipe"])
 def test_shipped_schemas_follow_the_models(name: str) -> None:
     """On a wanted change: python -m tests.write_schemas"""
     assert load_schema(name) == json.loads(json.dumps(generated()[name]))

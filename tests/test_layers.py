@@ -11,23 +11,30 @@ import edgekit
 
 PACKAGE = Path(edgekit.__file__).parent
 
-# Room -> level. A module may import rooms of lower levels, and its own.
-LEVELS = {
-    "errors": 0.0, "progress": 0.0, "train_config": 0.05, "step_config": 0.0, "quantize_config": 0.0,
-    "distil_config": 0.0,
-    "recipe_names": 0.2, "yaml_lines": 0.2,
-    "preprocess": 0.1, "artifact": 0.2, "recipe": 0.3, "schemas": 0.4,
-    "measurement.protocol": 0.0, "measurement.agent": 0.0,
-    "runtime": 1, "data": 1, "models": 1.1,
-    "training": 2, "evaluation": 2,
-    "exporting": 3,
-    "compression": 4,
-    "measurement": 5, "report": 5,
-    "subject": 6.0, "run": 6.0, "stopwatch": 6.0,
-    "results": 6.1, "lineage": 6.1, "diagnosis": 6.15, "ledger": 6.15, "pipeline": 6.2,
-    "cli": 7,
-}  # fmt: skip
-MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "_shipped" not in path.parts)
+# From the ground up. A module may import rooms of the layers below its own, and its own room.
+LAYERS = (
+    ("errors", "progress", "step_config", "quantize_config", "distil_config", "metadata_config", "measurement.agent"),
+    ("train_config", "preprocess", "rules", "measurement.protocol"),
+    ("artifact", "recipe_names", "yaml_lines"),
+    ("recipe",),
+    ("runtime", "data"),
+    ("models", "schemas"),
+    ("training", "evaluation"),
+    ("exporting",),
+    ("bundles", "compression"),
+    ("measurement",),
+    ("report", "gating", "verification"),
+    ("findings",),
+    ("subject", "run", "stopwatch", "recommendation"),
+    ("results", "lineage", "gallery", "grad_cam", "evidence", "reports"),
+    ("diagnosis", "trials", "looks", "evaluation_page", "ledger", "difference"),
+    ("pipeline",),
+    ("reproduction", "repeats"),
+    ("cli",),
+)
+LEVELS = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
+# What a bundle puts into an app runs there, without edgekit: templates are no modules of it.
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if not {"_shipped", "templates"} & set(path.parts))
 
 
 def room_of(module: str) -> str | None:

@@ -37,7 +37,7 @@ def test_a_row_a_step_and_packed_bytes_fall_while_the_file_stays_as_long(run: Co
     assert rows[1]["top1"]["n"] == run.results["dataset"]["sizes"]["val"]
     assert all(row["latency_ms"]["median"] > 0 and (run.folder / row["file"]).is_file() for row in rows)
     (shipped,) = [row for row in run.results["variants"] if row["variant"] == "int8"]
-    assert shipped["sha256"] == rows[-1]["sha256"]
+    assert (shipped["sha256"], shipped["file"]) == (rows[-1]["sha256"], rows[-1]["file"])
 
 
 def test_reports_show_it(run: Compressed) -> None:

@@ -4,12 +4,18 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import edgekit as ek
+from edgekit.artifact import load_artifact
+from edgekit.data.images import normalize
+from edgekit.distil_config import Distil
 from edgekit.errors import BadInput, UsageError
 from edgekit.models.backend import import_keras
+from edgekit.models.teachers import load_teachers
 from edgekit.pipeline import Compressed, compress
+from edgekit.preprocess import preset
 from edgekit.progress import Progress
 from edgekit.recipe import Recipe, load_recipe
 from edgekit.train_config import Train
@@ -55,12 +61,27 @@ def test_a_step_is_a_stage_with_its_model_and_its_report(done: Compressed) -> No
     assert recorded[0]["quantize_aware"]["epochs"] == 2
 
 
+def test_the_trained_network_is_kept_as_a_teacher_for_others(done: Compressed) -> None:
+    """On logits, and prepared as the card beside it says, whatever the student takes."""
+    kept = done.folder / "artifacts" / "resnet8.keras"
+    card = load_artifact(done.folder / "artifacts" / "resnet8_float32.tflite").card
+    student = preset("unit", card.preprocessing.height, card.preprocessing.width)
+    (found,) = load_teachers(Distil(teacher=(str(kept),)), student, card.labels)
+    assert found.feed is not None and "stage2_block0_add" in {layer.name for layer in found.model.layers}
+    pixels = np.random.default_rng(0).integers(0, 256, (2, student.height, student.width, 3), np.uint8)
+    fed = np.asarray(found.feed(normalize(pixels, student)))
+    np.testing.assert_allclose(fed, normalize(pixels, card.preprocessing), atol=1e-5)
+    with pytest.raises(BadInput, match="knows the same classes in another order: 0, 1, 2, ..."):
+        load_teachers(Distil(teacher=(str(kept),)), student, card.labels[::-1])
+
+
 def test_a_quantizing_step_makes_the_int8_file_alone(done: Compressed, tmp_path: Path) -> None:
     """The same training without the step: every other file is the same to the byte. Nothing is done twice."""
     before = times(done.folder)
     plain = compress(recipe(), out=done.folder)
     after = times(done.folder)
-    assert {name for name in before if before[name] != after[name]} == {"export-int8", "evaluate-int8", "bench"}
+    of_int8 = {"export-int8", "evaluate-int8", "bench", "gallery", "inside"}
+    assert {name for name in before if before[name] != after[name]} == of_int8
     assert {name for name, digest in digests(plain).items() if digest != digests(done)[name]} == {"int8"}
     assert plain.results["steps"] == []
     again = compress(recipe(STEPS), out=done.folder)
@@ -179,3 +200,21 @@ def test_a_teacher_from_a_file_decides_the_run(tmp_path: Path) -> None:
     teacher(2)
     second = compress(wanted, out=tmp_path / "run")
     assert not set(digests(second).values()) & set(digests(first).values())
+
+
+def test_a_network_of_the_zoo_is_trained_as_a_teacher_first(tmp_path: Path) -> None:
+    """As the model is, without a teacher of its own; once, and the step learns from the very same."""
+    step = {"quantize_aware": {"epochs": 1, "distil": "teacher"}}
+    said = {"teacher": ["lenet5"], "teacher_epochs": 2, "answers": "once"}
+    wanted = recipe(step, variants=["float32", "int8"], train__distil=said)
+    done = compress(wanted, out=tmp_path / "run")
+    record = json.loads((tmp_path / "run" / "stages" / "teacher-lenet5" / "done.json").read_text())
+    history = record["result"]["history"]
+    assert len(history) == 2 and "train_top1" in history[0]
+    best = f"The teacher has {max(row['val_top1'] for row in history):.1%} of the validation images right."
+    notes = done.results["training"]["notes"], done.results["steps"][0]["figures"]["training"]["notes"]
+    assert notes[0][0] == notes[1][0] == best
+    before = times(tmp_path / "run")
+    assert digests(compress(wanted, out=tmp_path / "run")) == digests(done) and times(tmp_path / "run") == before
+    with pytest.raises(BadInput, match="lenet5 is to be trained first, which a run does"):
+        load_teachers(wanted.train.distil, preset("tf", 12, 12), ("a", "b"))

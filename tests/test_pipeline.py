@@ -3,14 +3,21 @@
 import json
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import edgekit as ek
+from edgekit.data.dataset import load_data
 from edgekit.errors import BadInput, CheckFailed
+from edgekit.lineage import Lineage
+from edgekit.looks import with_looks
 from edgekit.pipeline import Compressed, compress
-from edgekit.progress import Progress
+from edgekit.progress import Progress, silent
 from edgekit.recipe import Recipe, load_recipe
+from edgekit.run import open_run
 from edgekit.schemas import load_schema
+from edgekit.subject import subject_of
 
 FIELDS = {
     "model.name": "resnet8",
@@ -44,8 +51,9 @@ def test_the_run_directory_is_what_the_contract_says(done: Compressed) -> None:
     import jsonschema
 
     expected = {"recipe.yaml", "run.json", "report.md", "report.html", "results/results.json", "results/variants.csv",
-                "results/latency.json", "results/evaluation_float32.csv", "results/evaluation_int8.csv",
-                "artifacts/resnet8_float32.tflite", "artifacts/resnet8_float32.card.json",
+                "results/gallery.json", "results/latency.json", "results/evaluation_float32.csv",
+                "results/evaluation_int8.csv",
+                "artifacts/resnet8.keras", "artifacts/resnet8_float32.tflite", "artifacts/resnet8_float32.card.json",
                 "artifacts/resnet8_int8.tflite", "artifacts/resnet8_int8.card.json"}  # fmt: skip
     assert expected <= files(done.folder)
     rest = files(done.folder) - expected
@@ -73,6 +81,37 @@ def test_every_variant_is_held_out_accuracy_latency_size_and_macs(done: Compress
     assert list(done.table.index) == ["float32", "int8"] or "float32" in done.table.to_string()
 
 
+def test_flips_are_kept_with_where_both_models_look(done: Compressed) -> None:
+    """Of whatever flips in so short a run; and of pictures that are taken for flips."""
+    kept = json.loads((done.folder / "results/gallery.json").read_text())
+    assert kept["grad_cam"] == {"why": None}
+    wanted = recipe()
+    data = load_data("digits", preprocess=subject_of(wanted).preprocess())
+    shown = [{**one, "kind": "lost"} for one in kept["images"][:3]]
+    for one in shown:
+        one.pop("looks", None)
+    with open_run(done.folder) as run:
+        lineage = Lineage(run, wanted, subject_of(wanted), data, silent)
+        found = with_looks({**kept, "images": shown}, lineage, data.test)
+        others = [with_looks({**kept, "variant": "dynamic", "images": shown}, lineage, data.test)]
+        lineage.recipe = recipe(diagnose__grad_cam=False)
+        others.append(with_looks({**kept, "images": shown}, lineage, data.test))
+    for one in found["images"]:
+        assert data.test.names[one["place"]] == one["name"]
+        assert {name: look["class"] for name, look in one["looks"].items()} == {
+            "float32": one["reference"], "int8": one["prediction"]}  # fmt: skip
+        for look in one["looks"].values():
+            values = np.array(look["map"])
+            assert values.shape == (6, 6) and values.min() >= 0 and values.max() in (0.0, 1.0)
+        assert one["looks"]["float32"]["says"] == one["reference"]
+    assert sum(one["looks"]["int8"]["says"] == one["prediction"] for one in found["images"]) >= 2
+    assert [one["grad_cam"]["why"] for one in others] == [
+        "There is no Keras model that answers as dynamic does; int8 has one.",
+        "It was not asked for (diagnose.grad_cam).",
+    ]
+    assert not [one for made in others for one in made["images"] if "looks" in one]
+
+
 def test_the_same_call_again_runs_nothing_again(done: Compressed) -> None:
     before = {path: path.stat().st_mtime_ns for path in done.folder.glob("stages/*/done.json")}
     told: list[Progress] = []
@@ -87,6 +126,26 @@ def test_another_variant_is_added_without_training_again(done: Compressed) -> No
     more = compress(recipe(variants=["float32", "int8", "dynamic"]), out=done.folder)
     assert [row["variant"] for row in more.results["variants"]] == ["float32", "int8", "dynamic"]
     assert (done.folder / "stages/train/done.json").stat().st_mtime_ns == trained
+
+
+def test_where_the_files_part_where_it_is_asked_for(done: Compressed) -> None:
+    assert done.results["robustness"] is None and done.results["layers"] is None
+    parts = compress(recipe(diagnose__layers=True), out=done.folder).results["layers"]
+    assert (parts["reference"], parts["other"], parts["why"]) == ("float32", "int8", None)
+    rows = pd.read_csv(done.folder / "results/layers.csv")
+    assert rows["tensor"].tolist() == [one["tensor"] for one in parts["rows"]] and len(rows) > 10
+    assert 'id="chart-layers"' in (done.folder / "report.html").read_text("utf-8")
+
+
+@pytest.mark.slow
+def test_corruptions_where_they_are_asked_for(done: Compressed) -> None:
+    curves = compress(recipe(diagnose__robustness=True), out=done.folder).results["robustness"]
+    clean = {one["file"]: one["top1"] for one in curves["points"] if one["severity"] == 0}
+    assert clean == {row["variant"]: row["top1"] for row in done.results["variants"]}
+    frame = pd.read_csv(done.folder / curves["rows"])
+    assert frame["top1"].tolist() == [one["top1"]["value"] for one in curves["points"]]
+    assert set(frame["file"]) == {"float32", "int8"}
+    assert 'id="chart-corrupted-noise"' in (done.folder / "report.html").read_text("utf-8")
 
 
 def test_a_budget_that_nothing_meets_fails_and_keeps_the_files(done: Compressed) -> None:
@@ -107,7 +166,7 @@ def test_the_python_calls_are_the_commands_stages(tmp_path: Path) -> None:
     (artifact,) = ek.export(model, tmp_path, dataset=data, variants=("float32",))
     found = ek.evaluate(artifact, data.test, data.preprocess)
     assert found.n == 360
-    measured = ek.bench(artifact, processes=1, min_runs=5, quick=True)
+    measured = ek.bench(artifact, processes=1, min_runs=5, protocol="quick")
     assert measured.sha256 == artifact.card.sha256
 
 

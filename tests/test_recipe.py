@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgekit.distil_config import Distil
 from edgekit.errors import BadInput, UsageError
 from edgekit.models.zoo import ZOO, find
 from edgekit.preprocess import Preparation
@@ -17,6 +18,7 @@ from edgekit.recipe_names import (
     shipped_recipes,
 )
 from edgekit.step_config import STEPS
+from edgekit.train_config import Train
 
 
 @pytest.mark.parametrize("name", sorted(shipped_recipes()))
@@ -108,7 +110,8 @@ def test_set_reads_values_as_yaml() -> None:
 
 
 def test_every_flag_names_a_field_of_the_recipe() -> None:
-    values = Recipe(data=Data(preprocess=Preparation())).model_dump()
+    taught = Train(distil=Distil(teacher=("a.keras",)))
+    values = Recipe(data=Data(preprocess=Preparation()), train=taught).model_dump()
     values["steps"] = {name: config().model_dump() for name, config in STEPS.items()}
     for field in FLAGS.values():
         inner = values

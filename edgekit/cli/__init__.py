@@ -14,8 +14,21 @@ from edgekit.cli.outcome import run
 # command -> (module, one line for --help); written out so that `edgekit --help` imports none of them.
 COMMANDS = {
     "compress": "Build or load a model, train, quantize, export, verify, measure and report.",
-    "evaluate": "Accuracy of .tflite files on labelled images.",
+    "inspect": "What a .tflite is, what it needs to run, and what each target takes of it.",
+    "metadata": "What a .tflite says of itself to apps, and writing it.",
+    "verify": "Whether a .tflite gives the same answers on every runtime at hand.",
+    "evaluate": "Accuracy of .tflite files on labelled images, and what one loses against another.",
+    "detect-preprocess": "How images were prepared for a model that does not say.",
+    "diff": "What differs between two .tflite files.",
+    "reproduce": "Build a .tflite again from the recipe inside it.",
     "bench": "Latency, size and memory of .tflite files.",
+    "gate": "Results against limits and a baseline: exit code 1, JUnit, SARIF, Markdown.",
+    "report": "A run's report made again, or several runs on one page.",
+    "recommend": "A network and a recipe for a budget, from measured results.",
+    "bundle": "A folder to drop into an app, with a client and a check of itself.",
+    "device": "Devices that are reached by ssh, and emulated Raspberry Pis.",
+    "runtime": "Add, list and remove the other runtimes that verify asks.",
+    "doctor": "Why a .tflite is slow or wrong; without a file, whether edgekit is installed whole.",
     "data": "Sample and check calibration images.",
     "models": "The models that --model takes, with their size and cost.",
     "recipes": "List, show or describe recipes.",
@@ -31,7 +44,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        return importlib.import_module(f"edgekit.cli.{name}").command
+        return importlib.import_module(f"edgekit.cli.{name.replace('-', '_')}").command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

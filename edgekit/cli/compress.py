@@ -35,6 +35,7 @@ from edgekit.cli.preprocessing import PREPROCESSING, preparation_given, preproce
 @click.option(
     "--calibration-method", metavar="NAME", help="How int8 ranges follow: quantile (default), minmax, percentile, ..."
 )
+@click.option("--teacher", metavar="FILE|NAME", help="Learn from its answers too: a .keras file, of a run say.")
 @click.option(
     "--qat-epochs", type=int, metavar="N", help="Quantization-aware training; learns the float model's answers."
 )
@@ -51,11 +52,15 @@ from edgekit.cli.preprocessing import PREPROCESSING, preparation_given, preproce
 @click.option("--max-size-mb", type=float, metavar="MB", help="Budget: file size.")
 @click.option("--max-latency-ms", type=float, metavar="MS", help="Budget: median latency.")
 @click.option("--threads", metavar="N[,N]", help="Thread counts to measure with; the budget looks at the first.")
+@click.option("--golden/--no-golden", default=None, help="Golden vectors in the files, or not; default: they are.")
 @click.option("--seed", type=int)
+@click.option("--repeats", type=click.IntRange(min=2), metavar="N", help="As many seeds: the spread of the accuracy.")
 @click.option("--set", "assignments", multiple=True, metavar="FIELD=VALUE", help="Any recipe field: train.momentum=0.8")
 @click.option("--out", type=click.Path(path_type=Path), help="Run directory; default runs/{model}-{data}-{hash}.")
 @shared_options
-def command(recipe: str | None, assignments: tuple[str, ...], out: Path | None, **flags: Any) -> Outcome:
+def command(
+    recipe: str | None, assignments: tuple[str, ...], out: Path | None, repeats: int | None, **flags: Any
+) -> Outcome:
     """Build, train, quantize, export, verify, evaluate, measure, choose and report.
 
     \b
@@ -71,6 +76,7 @@ def command(recipe: str | None, assignments: tuple[str, ...], out: Path | None, 
     from edgekit.errors import CheckFailed
     from edgekit.pipeline import compress
     from edgekit.recipe import FLAGS, load_recipe, parse_set
+    from edgekit.repeats import repeat
     from edgekit.report.tables import text_report
 
     look = preparation_given({name: flags.pop(name) for name in PREPROCESSING})
@@ -78,13 +84,17 @@ def command(recipe: str | None, assignments: tuple[str, ...], out: Path | None, 
     fields |= {} if look is None else {FLAGS["preprocess"]: look}
     resolved = load_recipe(recipe, {**fields, **parse_set(assignments)})
     with reporter() as progress:
-        done = compress(resolved, out=out, progress=progress)
+        repeated = repeat(resolved, repeats, out=out, progress=progress) if repeats else None
+        done = repeated.runs[0] if repeated else compress(resolved, out=out, progress=progress)
     try:
         done.check()
         failed = None
     except CheckFailed as error:
         failed = error
-    return Outcome({"folder": str(done.folder), **done.results}, text_report(done.results, done.folder), failed)
+    result, text = {"folder": str(done.folder), **done.results}, text_report(done.results, done.folder)
+    if repeated:
+        result, text = {**result, "repeats": repeated.to_json()}, f"{text}\n\n{repeated.text()}"
+    return Outcome(result, text, failed)
 
 
 def _value(name: str, value: Any) -> Any:

@@ -11,7 +11,12 @@ from edgekit.cli.outcome import Outcome, shared_options
 
 @click.group("data")
 def command() -> None:
-    """Sample and check calibration images."""
+    """Sample and check calibration images.
+
+    \b
+    edgekit data sample photos/ --n 100 --out calibration/
+    edgekit data lint calibration/ --data photos/
+    """
 
 
 @command.command()

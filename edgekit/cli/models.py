@@ -17,6 +17,7 @@ HEADINGS = (
     "model",
     "input",
     "params",
+    "in a file",
     "MACs",
     "~float32 MB",
     "~int8 MB",
@@ -27,7 +28,8 @@ HEADINGS = (
     "also called",
 )
 NOTES = (
-    "~MB: estimated, 4 or 1 byte for each parameter that is left once normalization is folded into the convolutions.",
+    "in a file: parameters with normalization folded into the convolutions, as `edgekit inspect` counts them.",
+    "~MB: estimated, 4 or 1 byte for each of these.",
     "ImageNet top-1: in percent, of float32 weights at 1000 classes and the published size, as published by:",
 )
 
@@ -45,6 +47,10 @@ def command(model: str | None, image_size: int | None, classes: int) -> Outcome:
     """The models that --model takes, with their parameters, multiply-accumulates (MACs) and ImageNet accuracy.
 
     Up to 64 pixels the first stride-2 layers keep the resolution until the final map is at least 4x4.
+
+    \b
+    edgekit models
+    edgekit models --model mobilenet --image-size 96 --classes 10
     """
     from edgekit.cli.bar import reporter
     from edgekit.models.catalog import catalog
@@ -58,7 +64,7 @@ def _text(entries: tuple[Entry, ...]) -> str:
     """The table, what its columns mean, and a numbered source for each published figure."""
     sources = list(dict.fromkeys(entry.imagenet.source for entry in entries if entry.imagenet))
     table = _table([HEADINGS, *(_cells(entry, sources) for entry in entries)])
-    notes = [*NOTES, *(f"  [{number}] {source}" for number, source in enumerate(sources, 1))] if sources else NOTES[:1]
+    notes = [*NOTES, *(f"  [{number}] {source}" for number, source in enumerate(sources, 1))] if sources else NOTES[:2]
     return "\n".join([table, "", *notes])
 
 
@@ -80,6 +86,7 @@ def _cells(entry: Entry, sources: list[str]) -> tuple[str, ...]:
         entry.name,
         f"{entry.image_size}x{entry.image_size}",
         f"{entry.params:,}",
+        f"{entry.deployed_params:,}",
         f"{entry.macs / 1e6:,.2f} M",
         f"{entry.estimated_float32_mb:.2f}",
         f"{entry.estimated_int8_mb:.2f}",

@@ -13,7 +13,12 @@ from edgekit.cli.outcome import Outcome, shared_options
 @shared_options
 @click.pass_context
 def command(context: click.Context) -> Outcome | None:
-    """List the recipes that come with edgekit; show one, or the schema of all."""
+    """List the recipes that come with edgekit; show one, or the schema of all.
+
+    \b
+    edgekit recipes
+    edgekit recipes show mobilenet-int8 --resolved
+    """
     if context.invoked_subcommand:
         return None
     from edgekit.recipe import load_recipe

@@ -1,4 +1,4 @@
-"""JSON Schemas of what edgekit writes and reads (docs/contracts.md). `card` and `recipe` are those of their models."""
+"""JSON Schemas of what edgekit writes and reads (docs/contracts.md). `card`, `contract` and `recipe` follow models."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from importlib import resources
 from typing import Any
 
-NAMES = ("card", "envelope", "recipe", "run")
+NAMES = ("card", "contract", "envelope", "recipe", "run")
 
 
 def load_schema(name: str) -> dict[str, Any]:
@@ -19,5 +19,7 @@ def generated() -> dict[str, dict[str, Any]]:
     """The schemas that follow from pydantic models; a test holds the shipped files to them."""
     from edgekit.artifact import Card
     from edgekit.recipe import Recipe
+    from edgekit.runtime.contract import Contract
 
-    return {"card": Card.model_json_schema(by_alias=True), "recipe": Recipe.model_json_schema()}
+    schemas = {name: kind.model_json_schema(by_alias=True) for name, kind in (("card", Card), ("contract", Contract))}
+    return {**schemas, "recipe": Recipe.model_json_schema()}

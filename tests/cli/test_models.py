@@ -11,10 +11,11 @@ from edgekit.cli import main
 
 def test_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "--model", "resnet", "--image-size", "32", "--classes", "10"]) == 0
-    heading, row, empty, note = capsys.readouterr().out.splitlines()
-    assert heading.split()[:3] == ["model", "input", "params"]
-    assert row.split() == ["resnet8", "32x32", "78,714", "12.50", "M", "0.31", "0.08", "8x8", "-", "-", "tf", "resnet"]
-    assert empty == "" and note.startswith("~MB: estimated")
+    heading, row, empty, folded, note = capsys.readouterr().out.splitlines()
+    assert heading.split()[:6] == ["model", "input", "params", "in", "a", "file"]
+    figures = ["78,714", "77,706", "12.50", "M", "0.31", "0.08", "8x8", "-", "-", "tf", "resnet"]
+    assert row.split() == ["resnet8", "32x32", *figures]
+    assert empty == "" and folded.startswith("in a file: parameters with") and note.startswith("~MB: estimated")
 
 
 def test_published_accuracy_comes_with_its_source(capsys: pytest.CaptureFixture[str]) -> None:
