@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.errors import MissingExtra, UsageError
+from edgekit.models.onednn import avoid_the_fault
 from edgekit.runtime.quiet import captured_stderr
 
 DEFAULT = "tensorflow"
@@ -80,4 +81,6 @@ def import_keras(what: str) -> Any:
     except ModuleNotFoundError as missing:
         require_training(what)
         raise MissingExtra(what, "train") from missing
+    if keras.backend.backend() == DEFAULT:
+        avoid_the_fault()
     return keras
