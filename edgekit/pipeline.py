@@ -21,7 +21,8 @@ from edgekit.ledger import ledger
 from edgekit.lineage import Lineage
 from edgekit.models.backend import require_exporting
 from edgekit.progress import Progress, Reporter, silent
-from edgekit.recipe import FLAGS, Recipe, load_recipe
+from edgekit.recipe import Recipe, load_recipe
+from edgekit.recipe_fields import FLAGS
 from edgekit.results import describe, failures, variant_rows, write_cards, write_results
 from edgekit.run import Made, Run, now, open_run
 from edgekit.runtime.arena import arena

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path, PureWindowsPath
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -17,14 +17,15 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from edgekit.artifact import Frozen, Io, Variant
-from edgekit.errors import BadInput, UsageError
+from edgekit.errors import BadInput
 from edgekit.metadata_config import Metadata
 from edgekit.preprocess import Preparation, Preprocess
 from edgekit.quantize_config import Diagnose, Quantize
+from edgekit.recipe_fields import put
 from edgekit.recipe_names import default_recipe, find_recipe, is_path
 from edgekit.step_config import Step, check_order
 from edgekit.train_config import Train
-from edgekit.yaml_lines import Lines, mapping_of, value_of
+from edgekit.yaml_lines import Lines, mapping_of
 
 Size = Annotated[int, Field(ge=1, le=8192)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -174,43 +175,6 @@ def _last_part(path: str | None) -> str | None:
     return path and (PureWindowsPath(path).name or path)
 
 
-# Command-line flag -> recipe field: the written-out table of docs/contracts.md.
-FLAGS = {
-    "model": "model.name",
-    "alpha": "model.alpha",
-    "weights": "model.weights",
-    "custom": "model.custom",
-    "data": "data.source",
-    "labels": "data.labels",
-    "image_size": "data.image_size",
-    "preprocess": "data.preprocess",
-    "mean": "data.preprocess.mean",
-    "std": "data.preprocess.std",
-    "channels": "data.preprocess.channels",
-    "resize": "data.preprocess.resize",
-    "antialias": "data.preprocess.antialias",
-    "crop": "data.preprocess.crop",
-    "calibration": "data.calibration",
-    "calibration_images": "data.calibration_images",
-    "calibration_method": "quantize.calibration",
-    "teacher": "train.distil.teacher",
-    "qat_epochs": "steps.quantize_aware.epochs",
-    "epochs": "train.epochs",
-    "batch_size": "train.batch_size",
-    "learning_rate": "train.learning_rate",
-    "optimizer": "train.optimizer",
-    "schedule": "train.schedule",
-    "variants": "variants",
-    "io": "io",
-    "max_drop_points": "budget.max_drop_points",
-    "max_size_mb": "budget.max_size_mb",
-    "max_latency_ms": "budget.max_latency_ms",
-    "threads": "bench.threads",
-    "golden": "metadata.golden",
-    "seed": "seed",
-}
-
-
 def load_recipe(source: str | Path | None = None, overrides: Mapping[str, Any] | None = None) -> Recipe:
     """The recipe named or stored at `source`, with `overrides` (dotted field -> value) on top.
 
@@ -227,10 +191,7 @@ def load_recipe(source: str | Path | None = None, overrides: Mapping[str, Any] |
     values, lines = mapping_of(text, path)
     values = _for_own_model(values, overrides)
     for field, value in overrides.items():
-        place = _put(values, field, value)
-        lines = {at: line for at, line in lines.items() if at[: len(place)] != place}
-        for depth in range(1, len(place) + 1):
-            lines.setdefault(place[:depth], None)
+        lines = put(values, lines, field, value)
     return _validate(_unlabelled(values), lines, path)
 
 
@@ -256,56 +217,7 @@ def _unlabelled(values: dict[str, Any]) -> dict[str, Any]:
     return {**values, "data": {**data, "source": None}}
 
 
-def parse_set(assignments: Iterable[str]) -> dict[str, Any]:
-    """`--set train.epochs=3`: field -> value, the value read as YAML. Raises UsageError."""
-    parsed = {}
-    for assignment in assignments:
-        field, equals, value = assignment.partition("=")
-        if not equals or not field:
-            raise UsageError(f"--set {assignment!r} is not FIELD=VALUE.", "For example: --set train.epochs=3")
-        try:
-            parsed[field.strip()] = value_of(value)
-        except yaml.YAMLError:
-            raise UsageError(
-                f"--set {field}: {value!r} is not a YAML value.", "Quote it: --set 'field=value'"
-            ) from None
-    return parsed
-
-
 UNION_MEMBERS = {"Preparation", "Preprocess"}  # pydantic puts the one it tried into a field's path
-
-
-def _put(values: dict[str, Any], field: str, value: Any) -> tuple[str, ...]:
-    """Sets a dotted field, and gives its place. A step is named by its position or by what it is called:
-    steps.0.rewrite.swish, or steps.rewrite.swish, which is added where there is none."""
-    parts = field.split(".")
-    if parts[0] == "steps" and len(parts) > 1:
-        steps, number = _with_step(values.get("steps"), parts[1])
-        values["steps"] = steps
-        rest = parts[2:] if parts[1].isdigit() else parts[1:]
-        if not rest:
-            steps[number] = value
-            return ("steps", str(number))
-        return ("steps", str(number), *_put(steps[number], ".".join(rest), value))
-    inside = values
-    for name in parts[:-1]:
-        inner = inside.get(name)
-        inside[name] = dict(inner) if isinstance(inner, dict) else {}
-        inside = inside[name]
-    inside[parts[-1]] = value
-    return tuple(parts)
-
-
-def _with_step(given: Any, wanted: str) -> tuple[list[Any], int]:
-    """The list, each step of it a mapping of its own, and where the wanted one is."""
-    listed = given if isinstance(given, list) else []
-    steps = [{one: {}} if isinstance(one, str) else dict(one) if isinstance(one, dict) else {} for one in listed]
-    if not wanted.isdigit():
-        number = next((i for i, step in enumerate(steps) if wanted in step), len(steps))
-        return (steps if number < len(steps) else [*steps, {wanted: {}}]), number
-    if int(wanted) >= len(steps):
-        raise UsageError(f"There is no step {wanted}; the recipe has {len(steps)}, counted from 0.", "Name the step.")
-    return steps, int(wanted)
 
 
 def _text(value: Any) -> str | None:

@@ -14,7 +14,8 @@ from edgekit.errors import BadInput, CheckFailed, DeviceError, MissingExtra, Usa
 from edgekit.evaluation.golden import TOLERANCES
 from edgekit.measurement.protocol import PROTOCOLS
 from edgekit.preprocess import PRESETS, Preprocess, preset
-from edgekit.recipe import FLAGS, Verify
+from edgekit.recipe import Verify
+from edgekit.recipe_fields import FLAGS
 from edgekit.rules import RULES
 from edgekit.schemas import NAMES, generated, load_schema
 

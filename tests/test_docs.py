@@ -132,7 +132,8 @@ def resolve(one: Command) -> None:
 
     from edgekit.cli import group
     from edgekit.cli.compress import PREPROCESSING, _value
-    from edgekit.recipe import FLAGS, load_recipe, parse_set
+    from edgekit.recipe import load_recipe
+    from edgekit.recipe_fields import FLAGS, parse_set
 
     words, command = one.words, group.get_command(click.Context(group), one.words[0])
     assert command, f"{one}: there is no such command"

@@ -16,6 +16,7 @@ LAYERS = (
     ("errors", "progress", "step_config", "quantize_config", "distil_config", "metadata_config", "measurement.agent"),
     ("train_config", "preprocess", "rules", "measurement.protocol"),
     ("artifact", "recipe_names", "yaml_lines"),
+    ("recipe_fields",),
     ("recipe",),
     ("runtime", "data"),
     ("models", "schemas"),

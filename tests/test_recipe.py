@@ -8,7 +8,8 @@ from edgekit.distil_config import Distil
 from edgekit.errors import BadInput, UsageError
 from edgekit.models.zoo import ZOO, find
 from edgekit.preprocess import Preparation
-from edgekit.recipe import FLAGS, Data, Recipe, load_recipe, parse_set
+from edgekit.recipe import Data, Recipe, load_recipe
+from edgekit.recipe_fields import FLAGS, parse_set
 from edgekit.recipe_names import (
     DEFAULT,
     DEFAULT_RECIPES,

@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from edgekit.errors import BadInput, UsageError
-from edgekit.recipe import Recipe, load_recipe, parse_set
+from edgekit.recipe import Recipe, load_recipe
+from edgekit.recipe_fields import parse_set
 from edgekit.step_config import QUANTIZING, STEPS, QuantizeAware, Rewrite, Step
 
 
@@ -127,3 +128,25 @@ def test_a_step_learns_from_a_teacher_that_there_is(tmp_path: Path) -> None:
     found = recipe(tmp_path, f"{text}\ntrain:\n  distil: {{teacher: [a.keras, b.keras], alpha: 0.5}}")
     assert found.train.distil is not None and found.train.distil.teacher == ("a.keras", "b.keras")
     assert recipe(tmp_path, found.to_yaml()) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "assignment", "names"),
+    [
+        ("steps: [quantize_aware]", "steps.rewrite.dense=conv", ["rewrite", "quantize_aware"]),
+        ("steps: [rewrite, quantize_aware]", "steps.prune.sparsity=0.5", ["rewrite", "prune", "quantize_aware"]),
+        ("steps: [prune, cluster]", "steps.quantize_aware.epochs=2", ["prune", "cluster", "quantize_aware"]),
+        ("", "steps.channels.macs=0.5", ["channels"]),
+    ],
+)
+def test_a_step_that_is_set_is_added_where_it_usually_stands(
+    tmp_path: Path, text: str, assignment: str, names: list[str]
+) -> None:
+    assert [step.name for step in recipe(tmp_path, text, assignment).steps] == names
+
+
+def test_lines_are_still_those_of_the_file_where_a_step_was_added(tmp_path: Path) -> None:
+    text = "steps:\n- rewrite\n- quantize_aware: {epochs: two}"
+    assert refusal(tmp_path, text, "steps.prune.sparsity=0.5").startswith(":3: steps.2.quantize_aware.epochs: ")
+    said = refusal(tmp_path, "steps:\n- rewrite\n- quantize_aware", "steps.prune.sparsity=two")
+    assert said.startswith("the command line: steps.1.prune.sparsity: ")

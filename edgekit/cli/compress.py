@@ -75,7 +75,8 @@ def command(
     """
     from edgekit.errors import CheckFailed
     from edgekit.pipeline import compress
-    from edgekit.recipe import FLAGS, load_recipe, parse_set
+    from edgekit.recipe import load_recipe
+    from edgekit.recipe_fields import FLAGS, parse_set
     from edgekit.repeats import repeat
     from edgekit.report.tables import text_report
 

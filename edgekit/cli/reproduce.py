@@ -32,7 +32,7 @@ def command(file: Path, assignments: tuple[str, ...], out: Path | None, **own: s
     """
     from edgekit.cli.bar import reporter
     from edgekit.cli.diff_text import reproduction_text
-    from edgekit.recipe import FLAGS, parse_set
+    from edgekit.recipe_fields import FLAGS, parse_set
     from edgekit.reproduction import reproduce
 
     given = {FLAGS[name]: value for name, value in own.items() if value is not None}
