@@ -51,7 +51,7 @@ class _Config(BaseModel):
 
 
 class Rewrite(_Config):
-    """Activations in the form that is fastest in int8: exactly the same function, or a near one and fine-tuning."""
+    """The form that is fastest in int8, or that old runtimes have: the same function, or a near one and fine-tuning."""
 
     hard_swish: Literal["exact", "relu6", "keep"] = Field(
         default="exact",
@@ -60,6 +60,11 @@ class Rewrite(_Config):
     )
     swish: Literal["keep", "hard_swish", "relu6"] = Field(
         default="keep", description="what stands for x * sigmoid(x); all but keep are other functions"
+    )
+    dense: Literal["keep", "conv"] = Field(
+        default="keep",
+        description="conv: a 1x1 convolution in the place of each dense layer, the same function; dense layers of the "
+        "dynamic variant need the runtime of TensorFlow 2.17, convolutions that of 2.4",
     )
     finetune_epochs: Epochs = Field(
         default=0, description="of training the rewritten model on the outputs of the one before"

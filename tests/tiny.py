@@ -29,8 +29,8 @@ def targets(n: int = 64) -> np.ndarray:
 
 @functools.cache
 def tflite(variant: str) -> bytes:
-    """float32, int8 (float in and out), int8_old (for tflite-runtime too), int8_io, uint8_io, raw (logits out), fixed
-    and fixed_int8_io (a batch of 1 wired in)."""
+    """float32, int8 (float in and out), int8_io, uint8_io, raw (logits out), fixed and fixed_int8_io (a batch of 1
+    wired in)."""
     import tensorflow as tf
 
     converter = tf.lite.TFLiteConverter.from_keras_model(_model(variant))
@@ -38,8 +38,6 @@ def tflite(variant: str) -> bytes:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = lambda: ([x[None]] for x in pictures().astype(np.float32))
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        # A scale a channel of a dense layer is newer than tflite-runtime.
-        converter._experimental_disable_per_channel_quantization_for_dense_layers = variant == "int8_old"
     if variant.endswith("_io"):
         kind = tf.uint8 if "uint8" in variant else tf.int8
         converter.inference_input_type = converter.inference_output_type = kind

@@ -1,8 +1,11 @@
-"""Latency rewrites: the same network from operators that are fast in int8.
+"""Rewrites: the same network from operators that are fast in int8, or that old runtimes have.
 
 Hard-swish, x * relu6(x + 3) / 6, has no int8 kernel in XNNPACK and cuts a network into pieces; an addition, a ReLU6 and
 a multiplication have. The 1/6 costs an operator of its own unless the weights behind it take it in, and so does that of
 a hard-sigmoid gate: a scale travels with its tensor through whatever is linear until a layer absorbs it.
+
+A dense layer of dynamic range with a scale an output is version 12 of its operator, which came with TensorFlow 2.17; a
+convolution has one since 2.4. The runtime of 32-bit Raspberry Pis, tflite-runtime, ended with 2.14.
 """
 
 from __future__ import annotations
@@ -32,8 +35,8 @@ ABSORBING = (layers.Conv2D, layers.DepthwiseConv2D, layers.Conv2DTranspose, laye
 
 
 def rewrite(model: Any, config: Rewrite | None = None) -> Stepped:
-    """The model, lowered, with its activations as `config` says. Without changes of the function its outputs are equal
-    within 1e-5 of the largest; `figures["exact"]` says whether it has none.
+    """The model, lowered, with its activations and dense layers as `config` says. Without changes of the function its
+    outputs are equal within 1e-5 of the largest; `figures["exact"]` says whether it has none.
 
     Raises BadInput where the model cannot be lowered.
     """
@@ -45,9 +48,13 @@ def rewrite(model: Any, config: Rewrite | None = None) -> Stepped:
     outputs = [work.unscaled(tensor, number, "output") for tensor, number in zip(
         scaled.outputs, work.graph.outputs, strict=True)]  # fmt: skip
     done = keras.Model(scaled.inputs, outputs[0] if len(outputs) == 1 else outputs, name=model.name)
+    convolved = _Convolved(done) if config.dense == "conv" else None
+    done = convolved.model if convolved else done
+    dense, kept = (convolved.done, convolved.kept) if convolved else ([], [])
     exact = all(note.text == EXACT for note in notes)
-    figures = {"exact": exact, "activations": len(notes), "scales_absorbed": len(work.absorbed)}
-    return Stepped(done, (*lowered.done, *notes, *work.absorbed), (*lowered.skipped, *work.kept), figures)
+    figures = {"exact": exact, "activations": len(notes), "scales_absorbed": len(work.absorbed), "dense": len(dense)}
+    told = (*lowered.done, *notes, *work.absorbed, *dense)
+    return Stepped(done, told, (*lowered.skipped, *work.kept, *kept), figures)
 
 
 # ---- activations ----------------------------------------------------------------------------------------------------
@@ -199,4 +206,43 @@ def _absorbing(node: Node, tensors: list[Any], factor: float) -> Any:
         copied.moving_variance.assign((layer.moving_variance + layer.epsilon) * factor**2 - layer.epsilon)
     else:
         copied.kernel.assign(layer.kernel / factor)
+    return result
+
+
+# ---- dense layers ---------------------------------------------------------------------------------------------------
+
+
+class _Convolved:
+    """`model` with 1x1 convolutions of the same names and weights in the place of its dense layers."""
+
+    def __init__(self, model: Any) -> None:
+        self._graph = graph_of(model)
+        self.done: list[Note] = []
+        self.kept: list[Note] = []
+        self.model = rebuilt(model, self._call)
+
+    def _call(self, node: Node, tensors: list[Any]) -> Any:
+        layer = node.layer
+        if type(layer) is not layers.Dense:  # one of another class may compute something else
+            return None
+        rank = len(tensors[0].shape) - 1
+        if self._graph.calls(layer) != 1 or rank not in (1, 3):
+            why = "it is called several times" if self._graph.calls(layer) != 1 else f"its input has {rank} dimensions"
+            self.kept.append(Note(layer.name, f"stays a dense layer: {why}"))
+            return None
+        self.done.append(Note(layer.name, "a 1x1 convolution instead of a dense layer"))
+        if rank == 3:
+            return _convolution(layer, tensors[0])
+        image = layers.Reshape((1, 1, tensors[0].shape[1]), name=f"{layer.name}_as_image")(tensors[0])
+        return layers.Reshape((layer.units,), name=f"{layer.name}_as_vector")(_convolution(layer, image))
+
+
+def _convolution(layer: Any, image: Any) -> Any:
+    """float32 [n, h, w, in] -> [n, h, w, units], with the weights of the dense layer."""
+    conv = layers.Conv2D(layer.units, 1, use_bias=layer.use_bias, activation=layer.activation, name=layer.name)
+    conv.trainable = layer.trainable
+    result = conv(image)
+    conv.kernel.assign(layer.kernel[None, None])
+    if layer.use_bias:
+        conv.bias.assign(layer.bias)
     return result

@@ -18,6 +18,7 @@ from typing import Any, NoReturn, Self
 
 from edgekit.errors import BadInput, DeviceError
 from edgekit.progress import Progress, Reporter
+from edgekit.runtime.interpreter import too_new
 
 AGENT = Path(__file__).with_name("agent.py")
 LOCK_SECONDS = 1800.0
@@ -87,8 +88,10 @@ class Agent(abc.ABC):
         self.ready()
         found = self._next or {}
         if not found.get("ok"):
-            error = BadInput if found["error"]["kind"] == "model" else DeviceError
             said = found["error"]
+            if refused := too_new(self._what, said["message"], "the runtime there"):
+                raise refused
+            error = BadInput if said["kind"] == "model" else DeviceError
             remedy = said.get("remedy", "Check the file.")
             raise error(f"{self._what} cannot be measured: {said['message']}.", remedy)
         return found

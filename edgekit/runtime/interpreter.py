@@ -148,20 +148,25 @@ def rejections_of(name: str) -> Iterator[None]:
     try:
         yield
     except REJECTIONS as error:
-        needs = _too_new(first_line(error))
-        if needs:
-            raise BadInput(
-                f"{name} needs {needs}, which {find_runtime()[1]} does not have: the runtime is too old for it.",
-                "Install a newer runtime, or export the model again with the converter of this one.",
-            ) from None
+        if refused := too_new(name, first_line(error), find_runtime()[1]):
+            raise refused from None
         raise BadInput(f"{name} cannot be run: {first_line(error)}.", "Check the file, or export it again.") from None
 
 
-def _too_new(said: str) -> str:
-    """What a runtime misses in a file that is newer than itself, "" for any other complaint."""
+def too_new(name: str, said: str, runtime: str) -> BadInput | None:
+    """The sentence where what `runtime` said of the file `name` is that it lacks an operator; None for any other
+    complaint."""
     version = re.search(r"Didn't find op for builtin opcode '(\w+)' version '(\d+)'", said)
     code = re.search(r"builtin_code out of range: (\d+)", said)
-    return f"version {version[2]} of {version[1]}" if version else f"the operator number {code[1]}" if code else ""
+    if not (version or code):
+        return None
+    needs = f"version {version[2]} of {version[1]}" if version else f"the operator number {code and code[1]}"
+    dense = version and version[1] == "FULLY_CONNECTED"
+    again = "with dense layers as convolutions (--set steps.rewrite.dense=conv)" if dense else "with its converter"
+    return BadInput(
+        f"{name} needs {needs}, which {runtime} does not have: the runtime is too old for it.",
+        f"Install a newer runtime, or export the model again {again}.",
+    )
 
 
 def first_line(error: Exception) -> str:

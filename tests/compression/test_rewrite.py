@@ -8,6 +8,7 @@ from edgekit.exporting.convert import convert
 from edgekit.exporting.freeze import freeze
 from edgekit.models.zoo import build
 from edgekit.runtime.flatbuffer import op_name, parse
+from edgekit.runtime.op_versions import oldest_runtime
 from edgekit.step_config import Rewrite
 from tests.compression.small import calibration, randomized
 
@@ -94,3 +95,46 @@ def test_what_is_to_be_kept_is_kept() -> None:
     assert_equal(model, found.model)
     assert found.figures["activations"] == 0
     assert "HARD_SWISH" in operators(found.model, "float32")
+
+
+def oldest(content: bytes) -> tuple[int, ...]:
+    """The first release of TensorFlow whose runtime has every operator."""
+    parsed = parse(content)
+    codes = parsed.operatorCodes
+    kinds = [(op_name(parsed, one), codes[one.opcodeIndex].version) for one in parsed.subgraphs[0].operators]
+    return max(release for kind in kinds if (release := oldest_runtime(*kind)) is not None)
+
+
+@pytest.mark.parametrize("name", ["lenet5", "mobilenet_v2", "mobilenet_v3_small"])
+def test_dense_layers_as_convolutions_run_on_old_runtimes(name: str) -> None:
+    model = randomized(build(name, classes=10, input_shape=(SIDE, SIDE, 3)))
+    found = rewrite(model, Rewrite(dense="conv"))
+    assert_equal(model, found.model)
+    assert found.figures["exact"] and found.skipped == () and found.model.output_shape == model.output_shape
+    assert found.figures["dense"] == sum(isinstance(layer, layers.Dense) for layer in rewrite(model).model.layers) > 0
+    before, after = (convert(freeze(one, softmax=False), "dynamic") for one in (model, found.model))
+    assert oldest(before) == (2, 17) and oldest(after) == (2, 4)
+
+
+def test_a_dense_layer_of_a_map_becomes_a_convolution_of_it() -> None:
+    image = keras.Input((SIDE, SIDE, 3))
+    model = keras.Model(image, layers.Dense(4, use_bias=False, activation="tanh", name="each")(image))
+    found = rewrite(model, Rewrite(dense="conv"))
+    assert_equal(model, found.model)
+    assert found.model.get_layer("each").get_config()["kernel_size"] == (1, 1)
+
+
+def test_a_dense_layer_that_cannot_be_a_convolution_stays_and_is_named() -> None:
+    image = keras.Input((SIDE, SIDE, 3))
+    shared = layers.Dense(6, name="shared")
+    rows = layers.Dense(2, name="rows")(layers.Reshape((SIDE, SIDE * 3))(image))
+    pooled = layers.GlobalAveragePooling2D()(layers.Conv2D(6, 3)(image))
+    total = layers.Add()([shared(shared(pooled)), layers.Dense(6)(layers.Flatten()(rows))])
+    model = keras.Model(image, total)
+    found = rewrite(model, Rewrite(dense="conv"))
+    assert_equal(model, found.model)
+    assert {note.layer: note.text for note in found.skipped} == {
+        "shared": "stays a dense layer: it is called several times",
+        "rows": "stays a dense layer: its input has 2 dimensions",
+    }
+    assert found.figures["dense"] == 1

@@ -55,6 +55,12 @@ print('{"ok": true}')
             "cannot be measured: odd",
         ),
         ("""print('{"ok": false, "error": {"kind": "runtime", "message": "none"}}')""", DeviceError, "measured: none"),
+        (
+            """print('{"ok": false, "error": {"kind": "model", "message": '
+            '"Didn\\'t find op for builtin opcode \\'FULLY_CONNECTED\\' version \\'12\\'. An older"}}')""",
+            BadInput,
+            "m.tflite needs version 12 of FULLY_CONNECTED, which the runtime there does not have",
+        ),
     ],
 )
 def test_what_goes_wrong_is_a_sentence(code, error, words):

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from edgekit.errors import BadInput
-from edgekit.runtime.interpreter import open_model
+from edgekit.runtime.flatbuffer import pack, parse
+from edgekit.runtime.interpreter import open_model, too_new
 from tests import tiny
 
 
@@ -54,6 +55,20 @@ def test_r15_a_wrong_size_is_refused_and_the_expected_one_named():
 def test_a_file_that_the_runtime_rejects_is_one_sentence():
     with pytest.raises(BadInput, match=r"^it\.tflite cannot be run: .*\. Check the file"):
         open_model(b"\x1c\0\0\0TFL3" + bytes(100), name="it.tflite")
+
+
+def test_a_file_that_is_newer_than_the_runtime_says_what_to_do():
+    model = parse(tiny.tflite("int8"))
+    for code in model.operatorCodes:
+        code.version = 99
+    with pytest.raises(BadInput) as caught:
+        open_model(pack(model), name="it.tflite")
+    assert caught.value.fact.startswith("it.tflite needs version 99 of ")
+    assert caught.value.remedy == "Install a newer runtime, or export the model again with its converter."
+    said = "Didn't find op for builtin opcode 'FULLY_CONNECTED' version '12'"
+    found = too_new("it.tflite", said, "tflite-runtime 2.14.0")
+    assert found is not None and "--set steps.rewrite.dense=conv" in found.remedy
+    assert too_new("it.tflite", "Something else", "tflite-runtime 2.14.0") is None
 
 
 def test_tensorflow_is_not_imported():

@@ -4,8 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from edgekit.compression.rewrite import rewrite
+from edgekit.exporting.convert import convert
+from edgekit.exporting.freeze import freeze
+from edgekit.models.zoo import build
 from edgekit.runtime.arena import arena
 from edgekit.runtime.flatbuffer import pack, parse
+from edgekit.step_config import Rewrite
 from edgekit.verification.environments import Missing, find
 from edgekit.verification.foreign import FOREIGN
 from edgekit.verification.rows import ROWS
@@ -51,6 +56,18 @@ def test_tflite_runtime(alone, variant: str) -> None:
     found = verify(slow_ops.path(variant, "relu"), require=["tflite-runtime"])
     one = row(found, "tflite-runtime")
     assert found.failed is None and one.status in ("equal", "within") and one.runtime == "tflite-runtime 2.14.0"
+
+
+def test_tflite_runtime_wants_dense_layers_of_dynamic_range_as_convolutions(alone, tmp_path: Path) -> None:
+    """Those with a scale an output are newer than it is."""
+    alone("tflite-runtime")
+    model = build("lenet5", classes=10, input_shape=(32, 32, 3))
+    paths = [tmp_path / "as_it_is.tflite", tmp_path / "rewritten.tflite"]
+    for path, one in zip(paths, (model, rewrite(model, Rewrite(dense="conv")).model), strict=True):
+        path.write_bytes(convert(freeze(one), "dynamic"))
+    refused, runs = (row(verify(path), "tflite-runtime") for path in paths)
+    assert refused.status == "failed" and "'FULLY_CONNECTED' version '12'" in refused.reason
+    assert runs.status in ("equal", "within") and runs.difference.agreement == 1.0
 
 
 def test_tflm_and_the_arena_it_needs(alone) -> None:

@@ -54,8 +54,7 @@ def pi(fakepi_at_work, houses, user, monkeypatch, tmp_path_factory):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(houses["ai-edge-litert"]))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache-for-pi"))
-    for variant in ("int8", "int8_old"):
-        tiny.path(variant)  # made before a command's output is looked at
+    tiny.path("int8")  # made before a command's output is looked at
     return fakepi_at_work
 
 
@@ -148,7 +147,7 @@ def test_tflite_runtime_through_a_jump_host(pi, user, capfd, monkeypatch, houses
         assert as_json(capfd, "device", "add", "rpi", "board")[0] == 0
         images = str(tiny.folder(tmp_path / "images", 12))
         words = ("--data", images, "--preprocess", "raw", "--device", "rpi")
-        code, found = as_json(capfd, "evaluate", tiny.path("int8_old"), *words)
+        code, found = as_json(capfd, "evaluate", tiny.path("int8"), *words)
     assert code == 0, found["error"]
     there = found["result"]["files"][0]["on_device"]
     assert there["conditions"]["runtime"].startswith("tflite-runtime 2.14")
