@@ -38,7 +38,7 @@ def test_flips_have_their_pictures(split, tmp_path: Path) -> None:
     lost = [f"{split.class_names[split.labels[at]]}, taken for" for at in (3, 4)]
     assert sorted(str(alt)[: len(lost[0])] for alt in shown[:2]) == sorted(lost) and len(shown) == 3
     assert page.texts["h3"] == ["Right in float, wrong here", "Wrong in float, right here"]
-    assert "1 images gained, 2 lost" in html and "Grad-CAM beside the flips needs the Keras model" in html
+    assert "1 image gained, 2 lost" in html and "Grad-CAM beside the flips needs the Keras model" in html
     assert [split.names[at] in html for at in (3, 4, 5, 6)] == [True, True, True, False]
 
 

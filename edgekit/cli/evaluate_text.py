@@ -9,6 +9,7 @@ from edgekit.evaluation.examine import Examined
 from edgekit.evaluation.layers import Layers
 from edgekit.evaluation.reliability import COLDEST, HOTTEST
 from edgekit.evaluation.robustness import Robustness
+from edgekit.report import wording
 from edgekit.report.wording import printable_lines
 
 PAIRS, ERRORS, WEAK, LAYERS, FLIPS = 5, 5, 10, 5, 5  # shown; --json and --out have them all
@@ -85,7 +86,7 @@ def _against(row: Mapping[str, Any]) -> list[str]:
                for one in lost]  # fmt: skip
     return [
         f"{row['file']} against {found['reference']}",
-        f"  {found['gained']} images gained, {found['lost']} lost, {len(found['flips'])} answered otherwise; McNemar "
+        f"  {wording.flips(found)}, {len(found['flips'])} answered otherwise; McNemar "
         f"({test['test']}): p = {test['p_value']:.2g}",
         f"  classes that lose: {_some(classes, PAIRS) or 'none'}",
         *_flips(found["flips"]),

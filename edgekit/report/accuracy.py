@@ -35,7 +35,7 @@ def accuracy_facts(results: Results) -> Facts:
 def _paired(found: Results) -> Facts:
     one = found["paired"]
     return [
-        ("Flips against float32", f"{one['gained']:,} images gained, {one['lost']:,} lost, of {found['n']:,}"),
+        ("Flips against float32", f"{wording.flips(one)}, of {found['n']:,}"),
         ("Difference", difference(one["difference"], one["ci95"], one["p_value"])),
     ]
 
@@ -69,5 +69,5 @@ CLASS_COLUMNS = (
     ),
     Column("Precision", _share("precision"), lambda r: r["precision"]),
     Column("F1", _share("f1"), lambda r: r["f1"]),
-    Column("Against float32", lambda r: f"{r['change']:+,} images" if r["change"] else "0", lambda r: r["change"]),
+    Column("Against float32", lambda r: wording.change(r["change"], "image"), lambda r: r["change"]),
 )

@@ -73,7 +73,7 @@ def _facts(found: Found) -> Facts:
             for one in found["per_class"] if one["difference"] < 0]  # fmt: skip
     return [
         ("The same answer", wording.proportion(found["agreement"])),
-        ("Flips", f"{found['gained']:,} images gained, {found['lost']:,} lost"),
+        ("Flips", wording.flips(found)),
         ("Difference", difference(top1["value"], top1["ci95"], found["mcnemar"]["p_value"])),
         ("Classes that lose", wording.listed(lost, CLASSES) or "none"),
     ]

@@ -79,8 +79,18 @@ def seconds(spent: float) -> str:
 
 
 def counted(n: int, noun: str, plural: str = "") -> str:
-    """'1 thread', '1,200 images', '2 classes'"""
-    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
+    """'1 thread', '1,200 images', '2 classes', '-1 image'"""
+    return f"{n:,} {noun if abs(n) == 1 else plural or noun + 's'}"
+
+
+def change(n: int, noun: str) -> str:
+    """'+1 image', '-3 images', '0'"""
+    return f"{'+' if n > 0 else ''}{counted(n, noun)}" if n else "0"
+
+
+def flips(found: Mapping[str, Any]) -> str:
+    """'1 image gained, 2 lost'"""
+    return f"{counted(found['gained'], 'image')} gained, {found['lost']:,} lost"
 
 
 def listed(names: Sequence[str], most: int = 20) -> str:

@@ -13,14 +13,6 @@ from tests.measurement import slow_ops
 FAST = ["--processes", "1", "--runs", "5", "--seconds", "0", "--quick"]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def files():
-    """Made before a command's output is looked at: the converter prints."""
-    for name in ("float32", "int8", "fixed"):
-        tiny.path(name)
-    slow_ops.path("int8")
-
-
 def test_a_table_with_the_conditions(capfd):
     code, out, _ = run(capfd, "bench", tiny.path("float32"), tiny.path("int8"), *FAST)
     assert code == 0 and "float32.tflite" in out and "int8.tflite" in out

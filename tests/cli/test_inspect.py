@@ -34,7 +34,6 @@ def as_json(capfd: pytest.CaptureFixture[str], *argv: object) -> tuple[int, dict
 
 def test_the_text_tells_all_of_it(capfd: pytest.CaptureFixture[str]) -> None:
     file = tiny.path("int8")
-    capfd.readouterr()  # the converter talks
     code, out, err = run(capfd, file)
     assert code == 0 and err == ""
     for word in ("CONV_2D v3", "signature serving_default", "parameters in", "MACs", "Tensor arena", "at their peak in",
@@ -45,7 +44,6 @@ def test_the_text_tells_all_of_it(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_json_has_the_same(capfd: pytest.CaptureFixture[str]) -> None:
     file = tiny.path("float32")
-    capfd.readouterr()  # the converter talks
     code, found = as_json(capfd, file)
     result = found["result"]
     assert code == 0 and result["params"] == sum(one["params"] for one in result["operators"])

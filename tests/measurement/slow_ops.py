@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from tests import tiny
+
 SIZE = 16
 
 
@@ -27,7 +29,7 @@ def _converted(variant: str, model: Any) -> bytes:
 
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
     if variant == "float32":
-        return converter.convert()
+        return tiny.converted(converter)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     images = np.random.default_rng(0).uniform(-1, 1, (16, SIZE, SIZE, 3)).astype(np.float32)
     ops = tf.lite.OpsSet
@@ -37,7 +39,7 @@ def _converted(variant: str, model: Any) -> bytes:
         wide = ops.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
         converter.representative_dataset = lambda: ([image[None]] for image in images)
         converter.target_spec.supported_ops = [wide if variant == "int16x8" else ops.TFLITE_BUILTINS_INT8]
-    return converter.convert()
+    return tiny.converted(converter)
 
 
 def _model(activation: str, channels: int, batch: int | None) -> Any:

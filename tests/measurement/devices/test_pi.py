@@ -54,7 +54,6 @@ def pi(fakepi_at_work, houses, user, monkeypatch, tmp_path_factory):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(houses["ai-edge-litert"]))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache-for-pi"))
-    tiny.path("int8")  # made before a command's output is looked at
     return fakepi_at_work
 
 

@@ -20,7 +20,6 @@ FEW = ("--quick", "--processes", "1", "--runs", "5", "--seconds", "0")
 @pytest.fixture
 def another(added, user, tmp_path):  # noqa: F811
     """A second device, pj."""
-    tiny.path("int8")  # made before a command's output is looked at: the converter prints
     (tmp_path / "second").mkdir()
     made = Server(tmp_path / "second" / "device", on_the_device(tmp_path / "second"))
     with serving(made, (user / ".ssh" / "id_ed25519.pub").read_bytes()):
