@@ -121,14 +121,12 @@ def judge(names: list[str], known: tuple[Path, Preprocess], data: Dataset, work:
     claims = [claim("the floor: int8 top-1", 100 * start.top1.value, "%"),
               claim("the floor: bytes", floor.stat().st_size, "B")]  # fmt: skip
     for name, speed in zip(names, speeds[1:], strict=True):
-        one, _share = answers[name], speed.latency_ms.median / speeds[0].latency_ms.median
+        one, share = answers[name], speed.latency_ms.median / speeds[0].latency_ms.median
         print(line(name, one))
         claims += [
             claim(f"{name}: points of top-1 above the floor", one["points"], "", least=0),
             claim(f"{name}: bytes, of the floor's", one["bytes"] / floor.stat().st_size, "x", most=0.5),
-            claim(
-                f"{name}: latency, of the floor's", speed.latency_ms.median / speeds[0].latency_ms.median, "x", most=0.5
-            ),
+            claim(f"{name}: latency, of the floor's", share, "x", most=0.5),
         ]
     raw = {"val": val, "test": answers, "floor": {"top1": start.top1.to_json(), "sha256": start.sha256},
            "latency": [speed.summary() for speed in speeds], "teacher_sha256": teacher}  # fmt: skip

@@ -48,9 +48,11 @@ def rewrite(model: Any, config: Rewrite | None = None) -> Stepped:
     outputs = [work.unscaled(tensor, number, "output") for tensor, number in zip(
         scaled.outputs, work.graph.outputs, strict=True)]  # fmt: skip
     done = keras.Model(scaled.inputs, outputs[0] if len(outputs) == 1 else outputs, name=model.name)
-    convolved = _Convolved(done) if config.dense == "conv" else None
-    done = convolved.model if convolved else done
-    dense, kept = (convolved.done, convolved.kept) if convolved else ([], [])
+    dense: list[Note] = []
+    kept: list[Note] = []
+    if config.dense == "conv":
+        convolved = _Convolved(done)
+        done, dense, kept = convolved.model, convolved.done, convolved.kept
     exact = all(note.text == EXACT for note in notes)
     figures = {"exact": exact, "activations": len(notes), "scales_absorbed": len(work.absorbed), "dense": len(dense)}
     told = (*lowered.done, *notes, *work.absorbed, *dense)
