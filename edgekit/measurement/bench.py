@@ -252,5 +252,5 @@ def _measurement(file: Probed, answers: list[dict[str, Any]], protocol: dict[str
         samples_ns=tuple(tuple(one["samples_ns"]) for one in answers), init_ns=each("init_ns"),
         first_ns=each("first_ns"), switches=each("switches"), wall_ns=each("wall_ns"), cpu_ns=each("cpu_ns"),
         states=tuple(tuple(one["states"]) for one in answers), memory=first["memory"], conditions=conditions,
-        protocol=protocol, measured=datetime.now(UTC).isoformat(timespec="seconds"),
+        protocol=protocol, measured=datetime.now(UTC).isoformat(timespec="microseconds"),
     )  # fmt: skip

@@ -57,7 +57,7 @@ class Measurement:
     states: tuple[tuple[dict[str, Finite | None], ...], ...] = ()
     processing: dict[str, Any] | None = None
     protocol: dict[str, Any] | None = None  # the one it was measured by
-    measured: str = ""  # when: ISO 8601, UTC
+    measured: str = ""  # when: ISO 8601, UTC, to the microsecond: two in one second have an order
 
     @property
     def latency_ms(self) -> Latency:

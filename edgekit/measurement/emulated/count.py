@@ -112,7 +112,7 @@ def _counted(
         marking=tuple(_between(seen, WARMUP_RUNS + answers[0]["runs"] - 1, 1) for seen in marks),
         outputs=agreement(answers[0], here), conditions=_conditions(answers[0], emulation), operators=operators,
         operators_refused=refused,
-        measured=datetime.now(UTC).isoformat(timespec="seconds"),
+        measured=datetime.now(UTC).isoformat(timespec="microseconds"),
     )  # fmt: skip
 
 

@@ -76,7 +76,7 @@ class InstructionCount:
     conditions: dict[str, Any]
     operators: tuple[OperatorCount, ...] = ()
     operators_refused: str = ""
-    measured: str = ""  # when: ISO 8601, UTC
+    measured: str = ""  # when: ISO 8601, UTC, to the microsecond
 
     @property
     def each(self) -> tuple[int, ...]:
