@@ -27,8 +27,9 @@ lint: $(READY)
 bench: $(READY)  ## Measure our own claims, side by side with the alternatives
 	$(RUN)/python benchmarks/run.py
 
-grid: $(READY)  ## Quantization-aware training of every kind of network; only what the code has changed is measured again
+grid: $(READY)  ## Every step on every kind of network, exported int8; only what the code has changed is measured again
 	$(RUN)/python benchmarks/grid.py
+	$(RUN)/python benchmarks/steps_grid.py
 
 clean:
 	rm -rf $(VENV) runs

@@ -3,27 +3,23 @@
 python benchmarks/grid.py [NAME ...] [--table] [--results FOLDER] [--blocks 2]
 
 A cell is one network: trained on the digits until it knows them, a few hundred steps of quantization-aware training,
-exported, and compared with its fake-quantized model on the test images. Each runs in a process of its own and leaves
-results/grid/NAME.json with the hash of the code it ran on: a cell that is there, of the same code, is not run again.
-What has no kind of block that others do not have is no cell of its own.
+exported, and compared with its fake-quantized model on the test images. It leaves results/grid/NAME.json; what is
+there, of the same code, is not run again. What has no kind of block that others do not have is no cell of its own.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import hashlib
-import json
-import subprocess
 import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cells import asked_for, code, known, markdown, path_of, run_missing
 from cifar_networks import first
 from record import RESULTS, conditions
 
@@ -36,7 +32,6 @@ from edgekit.recipe import Verify
 from edgekit.step_config import QuantizeAware
 from edgekit.train_config import Train
 
-ROOT = Path(__file__).parents[1]
 FOLDER = RESULTS / "grid"
 SEED = 0
 ASKED = 0.98  # of agreement
@@ -77,23 +72,6 @@ CELLS: dict[str, Cell] = {
     "keras:ResNet50V2": Cell(64),
     "keras:EfficientNetV2B0": Cell(64, "raw"),
 }
-
-
-def code(files: Iterable[str] | None = None) -> dict[str, Any]:
-    """`files` of edgekit, by default those that this process has imported so far, and the sha256 over them."""
-    if files is None:
-        loaded = (module.__file__ for name, module in list(sys.modules.items()) if name.split(".")[0] == "edgekit")
-        files = (Path(path).relative_to(ROOT).as_posix() for path in loaded if path)
-    digest, named = hashlib.sha256(), sorted(files)
-    for name in named:
-        path = ROOT / name
-        digest.update(name.encode() + b"\0" + (path.read_bytes() if path.exists() else b"") + b"\0")
-    return {"sha256": digest.hexdigest(), "files": named}
-
-
-def unchanged(done: dict[str, Any]) -> bool:
-    """Whether what was measured ran on the code that is here."""
-    return bool(code(done["code"]["files"]) == done["code"])
 
 
 def build(name: str, size: int) -> Any:
@@ -215,16 +193,6 @@ def run(name: str, blocks: int | None, results: Path) -> None:
     write_json(path_of(name, results), {**whole, **found})
 
 
-def path_of(name: str, results: Path) -> Path:
-    return results / f"{name.replace(':', '_')}.json"
-
-
-def known(name: str, results: Path) -> dict[str, Any] | None:
-    """What is written of a cell, of whatever code."""
-    path = path_of(name, results)
-    return json.loads(path.read_text("utf-8")) if path.exists() else None
-
-
 COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
     "network": lambda one: one["name"],
     "px": lambda one: str(one["cell"]["size"]),
@@ -242,48 +210,34 @@ COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
 def table(results: Path) -> str:
     """A row a cell that was measured."""
     rows = [one for name in CELLS if (one := known(name, results))]
-    lines = [" | ".join(COLUMNS), " | ".join("---" for _ in COLUMNS)]
-    lines += [" | ".join(column(one) for column in COLUMNS.values()) for one in rows]
-    return "\n".join(f"| {line} |" for line in lines)
+    return markdown(list(COLUMNS), ([column(one) for column in COLUMNS.values()] for one in rows))
+
+
+def complaints(one: dict[str, Any]) -> list[str]:
+    """What of a cell is not as asked."""
+    said = [f"agreement {one['agreement']:.1%}"] if one["agreement"] < ASKED else []
+    return said + ([f"float operators {', '.join(one['float_ops'])}"] if one["float_ops"] else [])
 
 
 def main() -> int:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(CELLS)}")
-    arguments.add_argument("--table", action="store_true", help="of what is measured; nothing is run")
-    arguments.add_argument("--results", type=Path, default=FOLDER)
+    """1 where a cell failed or is not as asked."""
+    arguments = asked_for(__doc__, CELLS, FOLDER)
     arguments.add_argument("--blocks", type=int, help="at most, a stage of the zoo's networks")
-    arguments.add_argument("--here", action="store_true", help="one cell in this process")
     given = arguments.parse_args()
     if unknown := set(given.names) - set(CELLS):
         arguments.error(f"unknown: {', '.join(sorted(unknown))}")
-    if given.table:
-        print(table(given.results))
-        return 0
     if given.here:
         run(given.names[0], given.blocks, given.results)
         return 0
-    return all_of(given.names or list(CELLS), given.blocks, given.results)
-
-
-def all_of(names: list[str], blocks: int | None, results: Path) -> int:
-    """Runs the cells that are not there yet, and prints the table; 1 where one failed or is below what is asked."""
-    failed = []
-    for name in names:
-        done = known(name, results)
-        if done and unchanged(done) and (done["blocks"], done["cell"]) == (blocks, asdict(CELLS[name])):
-            continue
-        print(f"== {name}", flush=True)
-        command = [sys.executable, __file__, name, "--here", "--results", str(results)]
-        if subprocess.run([*command, *(["--blocks", str(blocks)] if blocks else [])]).returncode:
-            failed.append(f"{name}: did not finish")
-    print(table(results))
-    for name in names:
-        one = known(name, results)
-        if one and one["agreement"] < ASKED:
-            failed.append(f"{name}: agreement {one['agreement']:.1%}")
-        if one and one["float_ops"]:
-            failed.append(f"{name}: float operators {', '.join(one['float_ops'])}")
+    names, failed = given.names or list(CELLS), []
+    if not given.table:
+        words = ["--blocks", str(given.blocks)] if given.blocks else []
+        failed = run_missing(
+            __file__, names, given.results,
+            lambda done: (done["blocks"], done["cell"]) == (given.blocks, asdict(CELLS[done["name"]])), words,
+        )  # fmt: skip
+    print(table(given.results))
+    failed += [f"{name}: {said}" for name in names if (one := known(name, given.results)) for said in complaints(one)]
     print("\n".join(failed))
     return 1 if failed else 0
 

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cells import code, unchanged
 from cifar_networks import SEED, Network, first, trained
-from grid import code, unchanged
 from paired import against, beside_float, spread
 from record import claim, conditions, save, timed
 

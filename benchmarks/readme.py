@@ -6,8 +6,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import grid as qat_grid
+import steps_grid
 from verify_tables import with_measured
 
 ROOT = Path(__file__).parents[1]
@@ -66,11 +69,23 @@ def machine(under: dict[str, Any]) -> str:
 
 def page() -> str:
     """docs/benchmarks.md."""
-    sections = [
-        f"## {name}\n\n{table(found['claims'])}\n\nMeasured on: {machine(found['conditions'])}.\n"
-        for name, found in results().items()
-    ]
-    return "\n".join([INTRODUCTION, *sections])
+    sections = {name: f"{table(found['claims'])}\n\nMeasured on: {machine(found['conditions'])}.\n"
+                for name, found in results().items()}  # fmt: skip
+    for grid in (qat_grid, steps_grid):
+        sections[grid.FOLDER.name] = f"{summary(grid)}\n\n{grid.table(grid.FOLDER)}\n\n{machines(grid.FOLDER)}\n"
+    return "\n".join([INTRODUCTION, *(f"## {name}\n\n{sections[name]}" for name in sorted(sections))])
+
+
+def summary(grid: ModuleType) -> str:
+    """What a grid is, as its script says."""
+    about = (grid.__doc__ or "").partition("\n")[0]
+    return f"{about} `python benchmarks/{Path(str(grid.__file__)).name}` fills it; `make grid` both grids."
+
+
+def machines(folder: Path) -> str:
+    """What the cells of a grid were measured on."""
+    cells = (json.loads(path.read_text("utf-8")) for path in folder.glob("*.json"))
+    return f"Measured on: {'; '.join(sorted({machine(one['conditions']) for one in cells}))}."
 
 
 def headlines() -> Iterator[dict[str, Any]]:

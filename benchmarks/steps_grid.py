@@ -4,14 +4,12 @@ python benchmarks/steps_grid.py [NAME ...] [--methods METHOD ...] [--table] [--r
 
 A cell is one network and one method: the network is trained on the digits until it knows them, the step takes a few
 hundred steps of training, and the int8 file is compared with the model behind the steps on the test images. A network
-runs in a process of its own and leaves results/steps/NAME.json with the hash of the code it ran on: what is there, of
-the same code, is not run again. The families of the zoo have at most `blocks` blocks a stage, every kind of block once.
+leaves results/steps/NAME.json; what is there, of the same code, is not run again. The families of the zoo have at most
+`blocks` blocks a stage, every kind of block once.
 """
 
 from __future__ import annotations
 
-import argparse
-import subprocess
 import sys
 import tempfile
 import warnings
@@ -21,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cells import asked_for, code, known, markdown, path_of, run_missing
 from cifar_networks import first
-from grid import SEED, build, code, known, path_of, shortened, unchanged
+from grid import SEED, build, shortened
 from record import RESULTS, conditions
 
 from edgekit.artifact import Artifact, gzip_size, write_json
@@ -193,12 +192,10 @@ def complaints(method: str, one: dict[str, Any]) -> list[str]:
 
 def table(results: Path) -> str:
     """A row a network, a column a method: what was reached, the agreement, the test top-1 of the file."""
-    lines = ["network | float | " + " | ".join(METHODS), " | ".join(["---"] * (2 + len(METHODS)))]
-    for name in NETWORKS:
-        if one := known(name, results):
-            cells = [_cell(one["methods"].get(method)) for method in METHODS]
-            lines.append(" | ".join([name, f"{one['float_top1']:.1%}", *cells]))
-    return "\n".join(f"| {line} |" for line in lines)
+    rows = [one for name in NETWORKS if (one := known(name, results))]
+    cells = ([one["name"], f"{one['float_top1']:.1%}", *(_cell(one["methods"].get(method)) for method in METHODS)]
+             for one in rows)  # fmt: skip
+    return markdown(["network", "float", *METHODS], cells)
 
 
 def _cell(one: dict[str, Any] | None) -> str:
@@ -209,41 +206,25 @@ def _cell(one: dict[str, Any] | None) -> str:
 
 
 def main() -> int:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NETWORKS)}")
+    """1 where a network failed or a cell is not as asked."""
+    arguments = asked_for(__doc__, NETWORKS, FOLDER)
     arguments.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
-    arguments.add_argument("--table", action="store_true", help="of what is measured; nothing is run")
-    arguments.add_argument("--results", type=Path, default=FOLDER)
-    arguments.add_argument("--here", action="store_true", help="one network in this process")
     given = arguments.parse_args()
     if unknown := set(given.names) - set(NETWORKS):
         arguments.error(f"unknown: {', '.join(sorted(unknown))}")
-    if given.table:
-        print(table(given.results))
-        return 0
     if given.here:
         run(given.names[0], given.methods, given.results)
         return 0
-    return all_of(given.names or list(NETWORKS), given.methods, given.results)
-
-
-def all_of(names: list[str], methods: list[str], results: Path) -> int:
-    """Runs what is not there yet, and prints the table; 1 where something failed or is not as asked."""
-    failed = []
-    for name in names:
-        done = known(name, results)
-        if not (
-            done and unchanged(done) and done["network"] == asdict(NETWORKS[name]) and {*methods} <= {*done["methods"]}
-        ):
-            print(f"== {name}", flush=True)
-            command = [sys.executable, __file__, name, "--here", "--results", str(results), "--methods", *methods]
-            if subprocess.run(command).returncode:
-                failed.append(f"{name}: did not finish")
-    print(table(results))
-    for name in names:
-        if one := known(name, results):
-            for method, cell in one["methods"].items():
-                failed += [f"{name}, {method}: {said}" for said in complaints(method, cell)]
+    names, failed = given.names or list(NETWORKS), []
+    if not given.table:
+        failed = run_missing(
+            __file__, names, given.results,
+            lambda done: done["network"] == asdict(NETWORKS[done["name"]]) and {*given.methods} <= {*done["methods"]},
+            ["--methods", *given.methods],
+        )  # fmt: skip
+    print(table(given.results))
+    failed += [f"{name}, {method}: {said}" for name in names if (one := known(name, given.results))
+               for method, cell in one["methods"].items() for said in complaints(method, cell)]  # fmt: skip
     print("\n".join(failed))
     return 1 if failed else 0
 

@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -38,22 +37,6 @@ def test_two_blocks_a_stage_and_the_tables_are_whole_again() -> None:
         assert [convolutions(name) for name in names] == [19, 37, 46, 37, 29, 15]
         raise ZeroDivisionError
     assert [convolutions(name) for name in names] == whole
-
-
-def test_a_cell_is_run_again_when_the_code_is_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import grid
-
-    imported = grid.code()
-    assert "edgekit/errors.py" in imported["files"] and "edgekit/cli/device.py" not in imported["files"]
-    assert grid.unchanged({"code": imported})
-    monkeypatch.setattr(grid, "ROOT", tmp_path)
-    assert not grid.unchanged({"code": imported})
-    (tmp_path / "one.py").write_text("a = 1\n")
-    done = {"code": grid.code(["one.py"])}
-    (tmp_path / "two.py").write_text("a = 1\n")
-    assert grid.unchanged(done)
-    (tmp_path / "one.py").write_text("a = 2\n")
-    assert not grid.unchanged(done)
 
 
 # One of every family, and of its blocks the kind that is hardest in int8.
