@@ -13,12 +13,11 @@ from __future__ import annotations
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from cells import asked_for, code, known, markdown, path_of, run_missing
 from cifar_networks import first
 from grid import SEED, build, shortened
@@ -29,24 +28,27 @@ from edgekit.data.dataset import Dataset, load_data
 from edgekit.preprocess import preset
 from edgekit.quantize_config import Quantize
 from edgekit.recipe import Verify
-from edgekit.runtime.flatbuffer import op_name, parse
 from edgekit.step_config import Step
 from edgekit.train_config import Train
 
 FOLDER = RESULTS / "steps"
 ASKED = 0.98  # of agreement
 NEAR = 0.02  # how far from its target a share may end; of channels in multiples of 8 twice that
+CLUSTERS = 16
 BATCH = 10  # 126 steps an epoch
 
 PRUNE = {"epochs": 2, "recovery": 0.5}
+ALONE = "int8 alone"
 METHODS: dict[str, tuple[dict[str, Any], ...]] = {
+    ALONE: (),
     "prune 50 %": ({"prune": {**PRUNE, "sparsity": 0.5}},),
     "prune 2:4": ({"prune": {**PRUNE, "pattern": "2:4"}},),
     "channels 30 %": ({"channels": {"macs": 0.7, "multiple": 1, "finetune_epochs": 2}},),
-    "cluster 16": ({"cluster": {"clusters": 16, "epochs": 2}},),
+    "cluster 16": ({"cluster": {"clusters": CLUSTERS, "epochs": 2}},),
     "prune, then QAT": ({"prune": {**PRUNE, "sparsity": 0.5}}, {"quantize_aware": {"epochs": 2}}),
     "2:4, cluster, then QAT": (
-        {"prune": {**PRUNE, "pattern": "2:4"}}, {"cluster": {"epochs": 1}}, {"quantize_aware": {"epochs": 1}}),
+        {"prune": {**PRUNE, "pattern": "2:4"}}, {"cluster": {"clusters": CLUSTERS, "epochs": 1}},
+        {"quantize_aware": {"epochs": 1}}),
 }  # fmt: skip
 
 
@@ -118,24 +120,23 @@ def taken(model: Any, steps: tuple[dict[str, Any], ...], data: Dataset, rate: fl
 
 
 def outcome(figures: dict[str, Any]) -> dict[str, Any]:
-    """The share that was asked for, and the one that is there."""
+    """The share that was asked for, and the one that is there; nulls where no share is asked for."""
     if "channels" in figures:
         macs = figures["channels"]["macs"]
         return {"asked": 0.7, "reached": macs["after"] / macs["before"], "of": "MACs left"}
     if "prune" in figures:
         return {"asked": 0.5, "reached": figures["prune"]["sparsity"], "of": "zeros"}
-    return {"asked": 16, "reached": None, "of": "values a channel"}
+    return {"asked": None, "reached": None, "of": ""}
 
 
 def in_file(model: Any, data: Dataset, folder: Path) -> dict[str, Any]:
     """The int8 file against the model it was made of, on the test images, and what is in its weights."""
     from edgekit.evaluation.evaluate import evaluate
     from edgekit.exporting.export import Exporter
+    from edgekit.runtime.dissect import inspect
 
     tested = replace(data, val=data.test)  # the exporter compares on what it takes for held out
     made = Exporter(model, tested, limits=Verify(images=len(data.test))).write(folder, "int8")
-    content = made.artifact.content
-    weights = list(codes(content))
     return {
         "n": made.parity.n,
         "agreement": made.parity.agreement,
@@ -143,31 +144,10 @@ def in_file(model: Any, data: Dataset, folder: Path) -> dict[str, Any]:
         "sqnr_db": made.parity.sqnr_db,
         "float_ops": list(made.parity.float_ops),
         "top1": evaluate(Artifact(made.artifact.path, made.artifact.card), data.test, workers=1).top1.to_json(),
-        "size_bytes": len(content),
-        "gzip_bytes": gzip_size(content),
-        "zero_codes": sum(int((one == 0).sum()) for one in weights),
-        "codes": sum(one.size for one in weights),
-        "most_values_a_channel": max(len(np.unique(row)) for one in weights for row in one),
-        "two_of_four": [bool(fits) for one in weights if (fits := two_of_four(one)) is not None],
+        "size_bytes": len(made.artifact.content),
+        "gzip_bytes": gzip_size(made.artifact.content),
+        "weights": inspect(made.artifact.path).values.to_json(),
     }
-
-
-def codes(content: bytes) -> Iterator[np.ndarray]:
-    """The int8 weights [out, ..., in] of each convolution and dense layer."""
-    model = parse(content)
-    for operator in model.subgraphs[0].operators:
-        if op_name(model, operator) in ("CONV_2D", "FULLY_CONNECTED"):
-            tensor = model.subgraphs[0].tensors[operator.inputs[1]]
-            yield np.frombuffer(model.buffers[tensor.buffer].data.tobytes(), np.int8).reshape(tensor.shape)
-
-
-def two_of_four(weights: np.ndarray) -> bool | None:
-    """Whether of four weights along the input channels two are 0; None where there are not as many channels."""
-    whole = weights.shape[-1] // 4 * 4
-    if not whole:
-        return None
-    groups = weights[..., :whole].reshape(-1, 4)
-    return bool(((groups != 0).sum(axis=1) <= 2).all())
 
 
 def run(name: str, methods: list[str], results: Path) -> None:
@@ -185,24 +165,33 @@ def complaints(method: str, one: dict[str, Any]) -> list[str]:
     said += [f"float operators {', '.join(one['float_ops'])}"] if one["float_ops"] else []
     if one["reached"] is not None and abs(one["reached"] - one["asked"]) > NEAR * (2 if "channels" in method else 1):
         said.append(f"{one['reached']:.1%} {one['of']} of {one['asked']:.0%}")
-    if "prune" in one["figures"] and one["zero_codes"] < one["figures"]["prune"]["zeros"]:
+    weights = one["weights"]
+    if "prune" in one["figures"] and weights["zeros"] < one["figures"]["prune"]["zeros"]:
         said.append("zeros were lost in the file")
+    if "2:4" in method and weights["two_of_four"] < weights["fours"]:
+        said.append(f"2:4 holds for {weights['two_of_four']:,} of {weights['fours']:,} weights")
+    if "cluster" in method and weights["distinct_a_channel"] > CLUSTERS + 1:  # a zero that was pruned is kept beside
+        said.append(f"{weights['distinct_a_channel']} values a channel")
     return said
 
 
 def table(results: Path) -> str:
-    """A row a network, a column a method: what was reached, the agreement, the test top-1 of the file."""
+    """A row a network, a column a method: what was reached, the agreement, the test top-1 of the file, and its bytes
+    when packed, as a share of those without a step."""
     rows = [one for name in NETWORKS if (one := known(name, results))]
-    cells = ([one["name"], f"{one['float_top1']:.1%}", *(_cell(one["methods"].get(method)) for method in METHODS)]
+    cells = ([one["name"], f"{one['float_top1']:.1%}", *(_cell(one["methods"], method) for method in METHODS)]
              for one in rows)  # fmt: skip
     return markdown(["network", "float", *METHODS], cells)
 
 
-def _cell(one: dict[str, Any] | None) -> str:
+def _cell(methods: dict[str, Any], method: str) -> str:
+    one, alone = methods.get(method), methods.get(ALONE)
     if one is None:
         return "-"
-    reached = f"{one['reached']:.1%} {one['of']}" if one["reached"] else f"{one['most_values_a_channel']} {one['of']}"
-    return f"{reached}, same {one['agreement']:.1%}, {one['top1']['value']:.1%}"
+    told = [f"{one['reached']:.1%} {one['of']}"] if one["of"] else []
+    told += [f"{one['weights']['distinct_a_channel']} values"] if "cluster" in method else []
+    told += [f"same {one['agreement']:.1%}", f"top-1 {one['top1']['value']:.1%}"]
+    return ", ".join(told + ([f"packed {one['gzip_bytes'] / alone['gzip_bytes']:.2f} x"] if alone else []))
 
 
 def main() -> int:

@@ -23,7 +23,8 @@ def ledger(lineage: Lineage, exported: Mapping[Variant, Made]) -> list[Made]:
     the one that is a row's file is not made again.
 
     `after` (training or the step), `variant` (int8 if the recipe makes it, else float32), FIGURES of the file, `top1`
-    on the validation images (None without labels), `latency_ms`, and `gain` against the row before: the shares
+    on the validation images (None without labels), `weights` of the file (`edgekit.runtime.stored_weights.Values`:
+    zeros, 2:4, values a channel), `latency_ms`, and `gain` against the row before: the shares
     `model_bytes`, `gzip_bytes` and `latency`, and `no_gain`, what of these did not improve.
     """
     steps = lineage.recipe.steps
@@ -62,9 +63,16 @@ def _exported(lineage: Lineage, variant: Variant, depth: int, there: str | None)
             "file": made.path.relative_to(lineage.run.folder).as_posix(),
             **{name: getattr(made.card, name) for name in FIGURES},
             "top1": _top1(lineage, made.path),
+            "weights": _weights(made.path),
         }
 
     return lineage.run.stage(f"ledger-{depth}", {**lineage.exported_at(depth, variant), "io": io}, work)
+
+
+def _weights(path: Path) -> dict[str, Any]:
+    from edgekit.runtime.dissect import inspect
+
+    return inspect(path).values.to_json()
 
 
 def _top1(lineage: Lineage, path: Path) -> dict[str, Any] | None:

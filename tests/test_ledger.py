@@ -29,6 +29,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Compressed:
 def test_a_row_a_step_and_packed_bytes_fall_while_the_file_stays_as_long(run: Compressed) -> None:
     rows = run.results["ledger"]
     assert [row["after"] for row in rows] == ["training", "prune", "cluster", "quantize_aware"]
+    zeros = run.results["steps"][0]["figures"]["zeros"]
+    assert [row["weights"]["zeros"] == zeros for row in rows] == [False, True, True, True]  # none lost in int8
+    assert [row["weights"]["distinct_a_channel"] <= 8 for row in rows] == [False, False, True, True]
     assert {row["variant"] for row in rows} == {"int8"} and rows[0]["gain"] is None
     assert rows[1]["gzip_bytes"] < 0.75 * rows[0]["gzip_bytes"] and rows[2]["gzip_bytes"] < rows[1]["gzip_bytes"]
     assert rows[1]["model_bytes"] == pytest.approx(rows[0]["model_bytes"], rel=0.02)
@@ -42,7 +45,7 @@ def test_a_row_a_step_and_packed_bytes_fall_while_the_file_stays_as_long(run: Co
 
 def test_reports_show_it(run: Compressed) -> None:
     markdown, page = ((run.folder / name).read_text("utf-8") for name in ("report.md", "report.html"))
-    assert "| Behind | Size | Packed |" in markdown and "| prune |" in markdown
+    assert "| Behind | Size | Packed | Weights |" in markdown and "| prune |" in markdown
     assert "What each step brought" in page
     assert f"Zeros: {100 * run.results['steps'][0]['figures']['sparsity']:.2f} % of" in markdown
 

@@ -12,7 +12,9 @@ Facts = list[tuple[str, str]]
 MOST_NOTES = 6  # different texts of one step; results.json has all
 MOST_LAYERS = 8  # names behind one text
 MOST_COSTS = 10  # rows of the sensitivity table
-LEDGER_TITLES = ("Behind", "Size", "Packed", "MACs", "Latency ms", "Validation top-1", "Against the row above")
+LEDGER_TITLES = (
+    "Behind", "Size", "Packed", "Weights", "MACs", "Latency ms", "Validation top-1", "Against the row above",
+)  # fmt: skip
 COST_TITLES = ("Layer", "Operator", "Same answer", "SQNR dB", "Points lost")
 
 
@@ -87,6 +89,7 @@ def _brought(row: Mapping[str, Any]) -> list[str]:
         row["after"],
         wording.size(row["model_bytes"]),
         wording.size(row["gzip_bytes"]),
+        _held(row["weights"]),
         wording.millions(row["macs"]),
         wording.significant(row["latency_ms"]["median"]),
         wording.NO_LABELS
@@ -94,6 +97,12 @@ def _brought(row: Mapping[str, Any]) -> list[str]:
         else f"{wording.percent(row['top1']['value'])} of {row['top1']['n']:,}",
         _gain(row["gain"]) if row["gain"] else "",
     ]
+
+
+def _held(weights: Mapping[str, Any]) -> str:
+    told = [f"{wording.percent(weights['sparsity'])} zeros"]
+    told += ["2:4"] if 0 < weights["fours"] == weights["two_of_four"] else []
+    return ", ".join([*told, f"at most {weights['distinct_a_channel']:,} values a channel"])
 
 
 def _gain(gain: Mapping[str, Any]) -> str:

@@ -105,7 +105,8 @@ class Inspection:
     def to_json(self) -> dict[str, Any]:
         found = asdict(self)
         found["targets"] = [one.to_json() for one in self.targets]
-        found["weights"] = {**found.pop("values"), "sparsity": self.values.sparsity}
+        del found["values"]
+        found["weights"] = self.values.to_json()
         found["contract"] = self.contract and self.contract.model_dump(mode="json", by_alias=True)
         found["arena_bytes"] = None if self.arena is None else self.arena.total
         return found

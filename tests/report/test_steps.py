@@ -8,7 +8,7 @@ import pytest
 from edgekit.compression.step import Note, Stepped
 from edgekit.report.html import html_report
 from edgekit.report.markdown import markdown_report
-from edgekit.report.steps import costs, mixed, sentences, steps
+from edgekit.report.steps import costs, ledger, mixed, sentences, steps
 from edgekit.report.tables import text_report
 from tests.report.example import make_results
 
@@ -40,6 +40,18 @@ def results(tmp_path: Path) -> dict[str, Any]:
     done = Stepped(None, (Note("act", "hard-swish as x * relu6(x + 3)"),))
     both = [taken("rewrite", {"hard_swish": "exact"}, done), taken("quantize_aware", config, learned)]
     return {**made, "steps": both, "mixed": found}
+
+
+def test_the_ledger_tells_what_is_in_the_weights() -> None:
+    weights = {"sparsity": 0.5, "distinct_a_channel": 16, "fours": 64, "two_of_four": 64}
+    row = {"after": "cluster", "model_bytes": 2048, "gzip_bytes": 1024, "macs": 2_000_000, "top1": None, "gain": None,
+           "latency_ms": {"median": 0.5}, "weights": weights}  # fmt: skip
+    (told,) = ledger({"ledger": [row]})
+    assert told[3] == "50.00 % zeros, 2:4, at most 16 values a channel"
+    (told,) = ledger({"ledger": [{**row, "weights": {**weights, "two_of_four": 60}}]})
+    assert told[3] == "50.00 % zeros, at most 16 values a channel"
+    (told,) = ledger({"ledger": [{**row, "weights": {**weights, "fours": 0, "two_of_four": 0}}]})
+    assert "2:4" not in told[3]
 
 
 def test_a_step_in_facts(results: dict[str, Any]) -> None:

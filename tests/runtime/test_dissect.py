@@ -81,6 +81,8 @@ def test_zeros_and_repeats(tmp_path: Path) -> None:
     content = one_op("CONV_2D", constants={1: weights, 2: np.ones(8, np.float32)}, options=options)
     found = inspect(written(tmp_path, content))
     assert (found.values.size, found.values.zeros, found.values.distinct) == (64, 56, 5)
+    # The first channel's two groups of four have no zeros, the others nothing else.
+    assert (found.values.distinct_a_channel, found.values.fours, found.values.two_of_four) == (4, 64, 56)
     assert found.params == 72 and found.macs == 4 * 4 * 64 and found.repeats.arrays == 0
     model = parse(content)
     model.buffers[2].data = np.array(model.buffers[1].data)[:32]
