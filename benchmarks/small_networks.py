@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from edgekit.models.backend import import_keras
@@ -94,6 +95,14 @@ def network(name: str, classes: int = 10, size: int = 32) -> Any:
     return keras.Model(image, keras.layers.Dense(classes, name="logits")(x), name=name)
 
 
+def written(name: str, path: Path) -> Path:
+    """`path`, with the network of random weights in it; what is there is left."""
+    if not path.exists():
+        import_keras("This benchmark").utils.set_random_seed(0)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        network(name).save(path)
+    return path
+
+
 if __name__ == "__main__":
-    import_keras("This benchmark").utils.set_random_seed(0)
-    network(sys.argv[1]).save(sys.argv[2])
+    written(sys.argv[1], Path(sys.argv[2]))

@@ -3,10 +3,11 @@
 python benchmarks/smaller_than.py CIFAR_FOLDER FLOOR.tflite TEACHER.keras --work FOLDER [--train NAME ...]
     [--finalists NAME ...]
 
-CIFAR_FOLDER holds train/CLASS/*.jpg and test/CLASS/*.jpg. Every network of small_networks.py that --train names is
-trained on the teacher's answers and the labels, then quantization-aware, and judged on the validation images alone.
-Only --finalists are held against the floor on the test images, which are read for nothing else: top-1, McNemar's test,
-and the latency of all files side by side. What is trained is kept under --work: an interrupted run goes on.
+CIFAR_FOLDER holds train/CLASS/*.jpg and test/CLASS/*.jpg. Every network of small_networks.py that --train names goes
+through smaller_than.yaml as far as its int8 file, and is judged on the validation images alone. Only --finalists are
+held against the floor on the test images, which are read for nothing else: top-1, McNemar's test, and the latency of
+all files side by side. Each network has its run under --work: an interrupted one goes on, and that of a finalist is
+what `edgekit compress --recipe benchmarks/smaller_than.yaml` makes.
 """
 
 from __future__ import annotations
@@ -18,63 +19,45 @@ from typing import Any
 
 from paired import against, line
 from record import claim, conditions, save
-from small_networks import NETWORKS, network
+from small_networks import NETWORKS, written
 
-from edgekit.artifact import Artifact, load_artifact, sha256_of, write_json
+from edgekit.artifact import Artifact, sha256_of
 from edgekit.data.dataset import Dataset, load_data
-from edgekit.distil_config import Distil
 from edgekit.evaluation.evaluate import evaluate
+from edgekit.lineage import Lineage
 from edgekit.measurement.bench import bench
-from edgekit.models.backend import import_keras
+from edgekit.pipeline import compress
 from edgekit.preprocess import PRESETS, Preprocess, preset
-from edgekit.quantize_config import Quantize
-from edgekit.recipe import Verify
-from edgekit.step_config import QuantizeAware
-from edgekit.train_config import Augment, Train
+from edgekit.recipe import Recipe, load_recipe
+from edgekit.run import open_run
+from edgekit.subject import subject_of
 
-SEED = 0
-MOVED = Augment(flip="horizontal", shift=0.125)
-QAT_EPOCHS = 4
+RECIPE = Path(__file__).with_suffix(".yaml")
 
 
-def settings(teacher: Path, epochs: int) -> Train:
-    """One for all networks. Ahead of AdamW at a rate of 4e-3 by 2 points of validation top-1 after 4 epochs."""
-    taught = Distil(teacher=(str(teacher),), answers="once", temperature=4.0, alpha=0.5)
-    return Train(epochs=epochs, batch_size=64, optimizer="sgd", learning_rate=0.1, weight_decay=5e-4, augment=MOVED,
-                 distil=taught)  # fmt: skip
+def recipe_of(name: str, given: argparse.Namespace) -> Recipe:
+    """The committed recipe for one network, which is written where it is not there."""
+    network = written(name, given.work / f"{name}.keras")
+    fields = {"model.name": str(network), "data.source": str(given.cifar), "train.distil.teacher": str(given.teacher),
+              "train.epochs": given.epochs}  # fmt: skip
+    return load_recipe(RECIPE, {field: value for field, value in fields.items() if value is not None})
 
 
-def made(name: str, data: Dataset, config: Train, work: Path) -> Artifact:
-    """The int8 file of a network, trained and quantization-aware trained, from `work` where it is there."""
-    kept = work / name / f"{name}_int8.tflite"
-    if kept.exists():
-        return load_artifact(kept)
-    from edgekit.training.fit import train
-
-    keras = import_keras("This benchmark")
-    keras.utils.set_random_seed(SEED)
-    model = network(name, len(data.class_names))
-    trained = train(model, data, config, state_dir=work / name / "train", seed=SEED, progress=_Lines(name))
-    model.save(work / name / f"{name}.keras")
-    write_json(work / name / "training.json", {
-        "history": trained.history.to_dict("records"), "best_epoch": trained.best_epoch, "notes": list(trained.notes),
-        "seconds": trained.seconds, "train": config.model_dump(mode="json")})  # fmt: skip
-    return quantized(name, model, data, config, work)
+def images(recipe: Recipe) -> Dataset:
+    """As `compress` reads them."""
+    subject = subject_of(recipe)
+    return load_data(recipe.data.source, preprocess=subject.preprocess(), classes=subject.classes, training=True,
+                     calibration_images=recipe.data.calibration_images, seed=recipe.seed)  # fmt: skip
 
 
-def quantized(name: str, model: Any, data: Dataset, config: Train, work: Path) -> Artifact:
-    """Quantization-aware training on the same teacher's answers, and the file."""
-    from edgekit.compression.step_context import StepContext
-    from edgekit.compression.train_quantized import train_quantized
-    from edgekit.exporting.export import Exporter
-    from edgekit.training.teacher import teacher_of
-
-    assert config.distil is not None
-    asked = QuantizeAware(epochs=QAT_EPOCHS, learning_rate=3e-4, distil="teacher")
-    context = StepContext(data, work / name / "qat", config, Quantize(), Verify(), True, True, SEED,
-                          _Lines(name), teacher=teacher_of(config.distil, data))  # fmt: skip
-    stepped = train_quantized(model, asked, context)
-    return Exporter(stepped.model, data, name=name).write(work / name, "int8").artifact
+def candidate(name: str, recipe: Recipe, data: Dataset, out: Path) -> Artifact:
+    """The int8 file, made as `compress` makes it, but without a look at the test images."""
+    with open_run(out) as run:
+        lineage = Lineage(run, recipe, subject_of(recipe), data, _Lines(name))
+        lineage.train()
+        lineage.take_steps()
+        artifact: Artifact = lineage.exporter("int8").write(run.file("artifacts"), "int8", recipe.io, recipe).artifact
+        return artifact
 
 
 class _Lines:
@@ -95,26 +78,30 @@ def main() -> None:
     arguments.add_argument("floor", type=Path, help="an int8 .tflite")
     arguments.add_argument("--floor-preprocess", default="raw", choices=PRESETS)
     arguments.add_argument("teacher", type=Path, help="a .keras file")
-    arguments.add_argument("--work", type=Path, required=True, help="where trained networks are kept")
-    arguments.add_argument("--epochs", type=int, default=60)
+    arguments.add_argument("--work", type=Path, required=True, help="where the runs are kept")
+    arguments.add_argument("--epochs", type=int, help="other than those of the recipe")
     arguments.add_argument("--train", nargs="*", choices=NETWORKS, default=())
     arguments.add_argument("--finalists", nargs="*", choices=NETWORKS, default=())
     given = arguments.parse_args()
     warnings.simplefilter("ignore")
-    data = load_data(given.cifar, preprocess=preset("tf", 32, 32))
     for name in given.train:
-        file = made(name, data, settings(given.teacher, given.epochs), given.work)
+        recipe = recipe_of(name, given)
+        data = images(recipe)
+        file = candidate(name, recipe, data, given.work / name)
         found = evaluate(file, data.val)
         print(f"{name}: {found.top1.value:.2%} of the validation images, {file.path.stat().st_size} bytes", flush=True)
     if given.finalists:
-        look = preset(given.floor_preprocess, 32, 32)
-        judge(given.finalists, (given.floor, look), data, given.work, sha256_of(given.teacher.read_bytes()))
+        judge(given.finalists, (given.floor, preset(given.floor_preprocess, 32, 32)), given)
 
 
-def judge(names: list[str], known: tuple[Path, Preprocess], data: Dataset, work: Path, teacher: str) -> None:
+def judge(names: list[str], known: tuple[Path, Preprocess], given: argparse.Namespace) -> None:
     """Finalists against the floor: the one time that the test images are read."""
     measured_under, (floor, look) = conditions(), known
-    files = {name: load_artifact(work / name / f"{name}_int8.tflite") for name in names}
+    data = images(recipe_of(names[0], given))
+    files = {}
+    for name in names:
+        run = compress(recipe_of(name, given), out=given.work / name, progress=_Lines(name))
+        (files[name],) = (one for one in run.artifacts if one.card and one.card.variant == "int8")
     start = evaluate(floor, data.test, look)
     val = {name: evaluate(file, data.val).top1.to_json() for name, file in files.items()}
     answers = {name: against(start, evaluate(file, data.test)) for name, file in files.items()}
@@ -130,7 +117,8 @@ def judge(names: list[str], known: tuple[Path, Preprocess], data: Dataset, work:
             claim(f"{name}: latency, of the floor's", share, "x", most=0.5),
         ]
     raw = {"val": val, "test": answers, "floor": {"top1": start.top1.to_json(), "sha256": start.sha256},
-           "latency": [speed.summary() for speed in speeds], "teacher_sha256": teacher}  # fmt: skip
+           "latency": [speed.summary() for speed in speeds], "teacher_sha256": sha256_of(given.teacher.read_bytes()),
+           "recipe": load_recipe(RECIPE).model_dump(mode="json")}  # fmt: skip
     save("smaller_than", claims, raw, measured_under)
 
 

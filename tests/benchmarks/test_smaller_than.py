@@ -1,0 +1,29 @@
+"""The record's candidates are chosen without a look at the test images, and are what the committed recipe makes."""
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from edgekit.pipeline import compress
+
+
+@pytest.mark.slow
+def test_a_candidate_is_what_compress_makes_of_the_recipe(tmp_path: Path) -> None:
+    from small_networks import written
+    from smaller_than import RECIPE, candidate, images, recipe_of
+
+    given = argparse.Namespace(cifar="digits", teacher=written("separable", tmp_path / "teacher.keras"), work=tmp_path,
+                               epochs=1)  # fmt: skip
+    recipe = recipe_of("early_stride", given)
+    file = candidate("early_stride", recipe, images(recipe), tmp_path / "chosen")
+    chosen = file.content
+    learned = {path: path.read_bytes() for path in (tmp_path / "chosen" / "stages").glob("*/done.json")}
+    assert {path.parent.name for path in learned} == {"train", "step-0-quantize_aware"}
+    assert not (tmp_path / "chosen" / "results").exists()  # nothing was evaluated
+
+    own, teacher = str(tmp_path / "early_stride.keras"), str(given.teacher)
+    run = compress(RECIPE, out=tmp_path / "chosen", model=own, data="digits", teacher=teacher, epochs=1)
+    (int8,) = (one for one in run.artifacts if one.card and one.card.variant == "int8")
+    assert int8.content == chosen
+    assert {path: path.read_bytes() for path in learned} == learned
