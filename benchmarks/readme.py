@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import grid as qat_grid
+import smaller_than
 import steps_grid
 from verify_tables import with_measured
 
@@ -71,6 +72,8 @@ def page() -> str:
     """docs/benchmarks.md."""
     sections = {name: f"{table(found['claims'])}\n\nMeasured on: {machine(found['conditions'])}.\n"
                 for name, found in results().items()}  # fmt: skip
+    if record := results().get("smaller_than"):
+        sections["smaller_than"] = f"{smaller_than.table(record['raw']['rows'])}\n\n{sections['smaller_than']}"
     for grid in (qat_grid, steps_grid):
         sections[grid.FOLDER.name] = f"{summary(grid)}\n\n{grid.table(grid.FOLDER)}\n\n{machines(grid.FOLDER)}\n"
     return "\n".join([INTRODUCTION, *(f"## {name}\n\n{sections[name]}" for name in sorted(sections))])

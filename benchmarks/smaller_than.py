@@ -1,13 +1,13 @@
 """The smallest and fastest int8 networks that are as accurate as a given one, taught by a larger one.
 
 python benchmarks/smaller_than.py CIFAR_FOLDER FLOOR.tflite TEACHER.keras --work FOLDER [--train NAME ...]
-    [--finalists NAME ...]
+    [--finalists NAME ...] [--also RUN ...]
 
 CIFAR_FOLDER holds train/CLASS/*.jpg and test/CLASS/*.jpg. Every network of small_networks.py that --train names goes
-through smaller_than.yaml as far as its int8 file, and is judged on the validation images alone. Only --finalists are
-held against the floor on the test images, which are read for nothing else: top-1, McNemar's test, and the latency of
-all files side by side. Each network has its run under --work: an interrupted one goes on, and that of a finalist is
-what `edgekit compress --recipe benchmarks/smaller_than.yaml` makes.
+through smaller_than.yaml as far as its int8 file, and is judged on the validation images alone. Only --finalists, and
+the files of the runs of --also, are held against the floor on the test images, which are read for nothing else: top-1,
+McNemar's test, and the latency of all files side by side. Each network has its run under --work: an interrupted one
+goes on, and that of a finalist is what `edgekit compress --recipe benchmarks/smaller_than.yaml` makes.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from cells import markdown
 from paired import against, line
 from record import claim, conditions, save
 from small_networks import NETWORKS, written
 
-from edgekit.artifact import Artifact, sha256_of
+from edgekit.artifact import Artifact, load_artifact, sha256_of
 from edgekit.data.dataset import Dataset, load_data
 from edgekit.evaluation.evaluate import evaluate
 from edgekit.lineage import Lineage
@@ -30,9 +31,11 @@ from edgekit.pipeline import compress
 from edgekit.preprocess import PRESETS, Preprocess, preset
 from edgekit.recipe import Recipe, load_recipe
 from edgekit.run import open_run
+from edgekit.runtime.dissect import inspect
 from edgekit.subject import subject_of
 
 RECIPE = Path(__file__).with_suffix(".yaml")
+FLOOR = "the floor"
 
 
 def recipe_of(name: str, given: argparse.Namespace) -> Recipe:
@@ -82,6 +85,7 @@ def main() -> None:
     arguments.add_argument("--epochs", type=int, help="other than those of the recipe")
     arguments.add_argument("--train", nargs="*", choices=NETWORKS, default=())
     arguments.add_argument("--finalists", nargs="*", choices=NETWORKS, default=())
+    arguments.add_argument("--also", nargs="*", type=Path, default=(), metavar="RUN", help="more finalists: runs")
     given = arguments.parse_args()
     warnings.simplefilter("ignore")
     for name in given.train:
@@ -90,36 +94,67 @@ def main() -> None:
         file = candidate(name, recipe, data, given.work / name)
         found = evaluate(file, data.val)
         print(f"{name}: {found.top1.value:.2%} of the validation images, {file.path.stat().st_size} bytes", flush=True)
-    if given.finalists:
-        judge(given.finalists, (given.floor, preset(given.floor_preprocess, 32, 32)), given)
+    if not (given.finalists or given.also):
+        return
+    measured_under = conditions()
+    runs = {name: compress(recipe_of(name, given), out=given.work / name, progress=_Lines(name)).folder
+            for name in given.finalists}  # fmt: skip
+    files = {name: int8_of(run) for name, run in {**runs, **{run.name: run for run in given.also}}.items()}
+    look = preset(given.floor_preprocess, 32, 32)
+    data = load_data(given.cifar, preprocess=look)
+    raw = judge(files, load_artifact(given.floor), look, data)
+    teacher = sha256_of(given.teacher.read_bytes())
+    raw |= {"teacher_sha256": teacher, "recipe": load_recipe(RECIPE).model_dump(mode="json")}
+    save("smaller_than", claims_of(raw["rows"]), raw, measured_under)
 
 
-def judge(names: list[str], known: tuple[Path, Preprocess], given: argparse.Namespace) -> None:
-    """Finalists against the floor: the one time that the test images are read."""
-    measured_under, (floor, look) = conditions(), known
-    data = images(recipe_of(names[0], given))
-    files = {}
-    for name in names:
-        run = compress(recipe_of(name, given), out=given.work / name, progress=_Lines(name))
-        (files[name],) = (one for one in run.artifacts if one.card and one.card.variant == "int8")
+def int8_of(run: Path) -> Artifact:
+    """The one int8 file of a finished run."""
+    (path,) = (run / "artifacts").glob("*_int8.tflite")
+    return load_artifact(path)
+
+
+def judge(files: dict[str, Artifact], floor: Artifact, look: Preprocess, data: Dataset) -> dict[str, Any]:
+    """Finalists against the floor, the first row: the one time that the test images are read."""
     start = evaluate(floor, data.test, look)
-    val = {name: evaluate(file, data.val).top1.to_json() for name, file in files.items()}
-    answers = {name: against(start, evaluate(file, data.test)) for name, file in files.items()}
-    speeds = bench([floor, *(file.path for file in files.values())], processes=5, min_seconds=3.0)
-    claims = [claim("the floor: int8 top-1", 100 * start.top1.value, "%"),
-              claim("the floor: bytes", floor.stat().st_size, "B")]  # fmt: skip
-    for name, speed in zip(names, speeds[1:], strict=True):
-        one, share = answers[name], speed.latency_ms.median / speeds[0].latency_ms.median
-        print(line(name, one))
-        claims += [
-            claim(f"{name}: points of top-1 above the floor", one["points"], "", least=0),
-            claim(f"{name}: bytes, of the floor's", one["bytes"] / floor.stat().st_size, "x", most=0.5),
-            claim(f"{name}: latency, of the floor's", share, "x", most=0.5),
-        ]
-    raw = {"val": val, "test": answers, "floor": {"top1": start.top1.to_json(), "sha256": start.sha256},
-           "latency": [speed.summary() for speed in speeds], "teacher_sha256": sha256_of(given.teacher.read_bytes()),
-           "recipe": load_recipe(RECIPE).model_dump(mode="json")}  # fmt: skip
-    save("smaller_than", claims, raw, measured_under)
+    speeds = bench([floor.path, *(file.path for file in files.values())], processes=5, min_seconds=3.0)
+    slowest = speeds[0].latency_ms.median
+    rows = []
+    for (name, file), speed in zip({FLOOR: floor, **files}.items(), speeds, strict=True):
+        facts, card = inspect(file.path), file.card
+        found = against(start, start if name == FLOOR else evaluate(file, data.test))
+        print(line(name, found), flush=True)
+        rows.append({"name": name, "params": facts.params, "macs": facts.macs, **found, "timed": speed.summary(),
+                     "val_top1": evaluate(file, data.val, None if card else look).top1.value,
+                     "latency": speed.latency_ms.median / slowest})  # fmt: skip
+    return {"rows": [{**row, "pareto": not any(beats(other, row) for other in rows)} for row in rows]}
+
+
+def beats(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """At least as accurate, small and fast, and better in one of them."""
+    a, b = ((row["top1"]["value"], -row["bytes"], -row["latency"]) for row in (one, other))
+    return a != b and all(x >= y for x, y in zip(a, b, strict=True))
+
+
+def claims_of(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What was aimed at, of each finalist."""
+    floor, found = rows[0], []
+    for row in rows[1:]:
+        name, size = row["name"], row["bytes"] / floor["bytes"]
+        found += [claim(f"{name}: points of int8 top-1 above the floor", row["points"], "", least=0),
+                  claim(f"{name}: bytes, of the floor's", size, "x", most=0.5),
+                  claim(f"{name}: latency, of the floor's", row["latency"], "x", most=0.5)]  # fmt: skip
+    return found
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """A row a file, on the test images; in bold what no other beats in accuracy, bytes and latency together."""
+    cells = ([f"**{row['name']}**" if row["pareto"] else row["name"], f"{row['params']:,}", f"{row['macs']:,}",
+              f"{row['bytes']:,}", f"{row['latency']:.2f} x", f"{row['top1']['value']:.2%}",
+              "{:+.2f} [{:+.2f}, {:+.2f}]".format(row["points"], *row["ci95_points"]), f"{row['mcnemar_p']:.2g}"]
+             for row in rows)  # fmt: skip
+    heads = ["file", "parameters", "MACs", "bytes", "latency", "top-1", "points above the floor", "McNemar's p"]
+    return markdown(heads, cells)
 
 
 if __name__ == "__main__":

@@ -27,3 +27,14 @@ def test_a_candidate_is_what_compress_makes_of_the_recipe(tmp_path: Path) -> Non
     (int8,) = (one for one in run.artifacts if one.card and one.card.variant == "int8")
     assert int8.content == chosen
     assert {path: path.read_bytes() for path in learned} == learned
+
+
+def test_a_file_is_beaten_by_one_that_is_nowhere_worse() -> None:
+    from smaller_than import beats
+
+    def row(top1: float, size: int, latency: float) -> dict[str, object]:
+        return {"top1": {"value": top1}, "bytes": size, "latency": latency}
+
+    known = row(0.8, 100, 1.0)
+    assert beats(row(0.8, 90, 1.0), known) and beats(row(0.9, 90, 0.5), known)
+    assert not any(beats(one, known) for one in (known, row(0.9, 110, 0.5), row(0.79, 50, 0.5), row(0.9, 90, 1.1)))
