@@ -21,7 +21,7 @@ from edgekit.models.head import ends_in_softmax
 from edgekit.progress import Progress, Reporter, silent
 from edgekit.train_config import Train
 from edgekit.training.advice import curve_advice, learning_rate_advice, out_of_memory
-from edgekit.training.batches import own_errors
+from edgekit.training.batches import own_errors, stream
 from edgekit.training.fused_norm import fused_norm
 from edgekit.training.learner import Learner, Material, compile_model, head_alone, whole_model
 from edgekit.training.optimizer import make_optimizer
@@ -219,7 +219,7 @@ class _Run:
         if resumed:
             slots.put_extra(self.extra)
         if _imitates(self._teacher) and not done and self.settled(0):
-            now = {f"val_{name}": value for name, value in self._learner.judge.evaluate(self._learner.val).items()}
+            now = {f"val_{name}": value for name, value in self._learner.held_out().items()}
             state = replace(state, best_score=score_of(now), best_weights=self._model.get_weights())
         return replace(state, plateau=Plateau()) if done == phase.since else state
 
@@ -250,8 +250,8 @@ class _Run:
         steps = _Steps(config, self._phases[self.phase_number], number, len(batches), plateau, self._report,
                        self._shaping)  # fmt: skip
         with own_errors(batches, learner.val):
-            fitted = learner.model.fit(batches, verbose=0, shuffle=False, callbacks=[steps]).history
-            held_out = learner.judge.evaluate(learner.val, verbose=0, return_dict=True)
+            fitted = learner.model.fit(stream(batches), verbose=0, shuffle=False, callbacks=[steps]).history
+            held_out = learner.held_out()
         learner.hand_over()
         row = {
             "epoch": number + 1,

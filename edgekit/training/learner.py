@@ -26,6 +26,7 @@ from edgekit.training.batches import (
     TrainBatches,
     class_weights,
     own_errors,
+    stream,
 )
 from edgekit.training.optimizer import make_optimizer
 
@@ -98,6 +99,12 @@ class Learner:
         if self.answers is not None:
             return self.material.taught(epoch, self.answers)
         return self.material.batches(epoch, self.features)
+
+    def held_out(self) -> dict[str, float]:
+        """What the judge finds on the validation images: `loss`, `top1`, ..."""
+        if isinstance(self.judge, keras.Model):
+            return dict(self.judge.evaluate(stream(self.val), verbose=0, return_dict=True))
+        return dict(self.judge.evaluate(self.val))
 
     def hand_over(self) -> None:
         """Brings what was learned into the model."""
@@ -173,7 +180,7 @@ def _features(base: keras.Model, images: Remembering, material: Material) -> np.
         return None
     batches = material.plain(images)
     with own_errors(batches):
-        return np.asarray(base.predict(batches, verbose=0), np.float32)
+        return np.asarray(base.predict(stream(batches), verbose=0), np.float32)
 
 
 def compile_model(model: keras.Model, config: Train, optimizer: Any) -> None:

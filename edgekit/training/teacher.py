@@ -23,7 +23,7 @@ from edgekit.errors import BadInput
 from edgekit.models.head import ends_in_softmax
 from edgekit.models.teachers import averaged, load_teachers
 from edgekit.train_config import Train
-from edgekit.training.batches import PlainBatches, own_errors
+from edgekit.training.batches import PlainBatches, own_errors, stream
 from edgekit.training.distillation import Distilling, imitation, transferred
 from edgekit.training.feature_maps import with_maps
 from edgekit.training.learner import REMEMBERED, Learner, Material, compile_model, cross_entropy, jit, top1
@@ -108,6 +108,7 @@ class Teaching:
         self._model, self._teacher, self._material, self._config = model, teacher, material, config
         student, expert, added = with_maps(model, teacher.model, teacher.transfer, seed)
         self._student, self._expert = student, teacher.fed(expert)
+        self._asked = [one.name for one in expert.outputs]  # the same in every call, which the feed's are not
         self._added = tuple(variable for layer in added for variable in layer.variables)
         count, asked = len(student.outputs), teacher.transfer
         self._terms = transferred(asked, count) if asked else imitation(count, teacher.classifier)
@@ -146,7 +147,7 @@ class Teaching:
         """float32 [n, ...] of the training images in their order, an output; none where the teacher runs along."""
         if not self._terms or self._why_live:
             return ()
-        known, asked = self._teacher.known, f"{self._material.identity} {[one.name for one in self._expert.outputs]}"
+        known, asked = self._teacher.known, f"{self._material.identity} {self._asked}"
         if asked not in known:
             known[asked] = tuple(_outputs(_twin(self._expert), self._material.plain(self._material.train)))
         return known[asked]
@@ -201,7 +202,7 @@ class Judge:
         self.model, self._classifier, self._labels = model, teacher.classifier, val.labels
         self._expected = _outputs(_twin(teacher.fed(teacher.model)), val)
 
-    def evaluate(self, val: PlainBatches, **_: Any) -> dict[str, float]:
+    def evaluate(self, val: PlainBatches) -> dict[str, float]:
         """`loss`: mean over the images of the divergence in nats, or squared error; of a classifier also `agreement`,
         the share of images with the same class, and `top1`."""
         found = _outputs(self.model, val)
@@ -226,7 +227,7 @@ def _twin(model: keras.Model) -> keras.Model:
 def _outputs(model: keras.Model, batches: PlainBatches) -> list[np.ndarray]:
     """float32 [n, ...] an output."""
     with own_errors(batches):
-        return [np.asarray(one, np.float32) for one in keras.tree.flatten(model.predict(batches, verbose=0))]
+        return [np.asarray(one, np.float32) for one in keras.tree.flatten(model.predict(stream(batches), verbose=0))]
 
 
 def _probabilities(logits: np.ndarray) -> np.ndarray:
