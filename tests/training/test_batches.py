@@ -7,7 +7,7 @@ import numpy as np
 from edgekit.data.images import normalize
 from edgekit.train_config import Augment
 from edgekit.training.augment import Augmenter
-from edgekit.training.batches import PlainBatches, Remembering, TrainBatches, class_weights
+from edgekit.training.batches import PlainBatches, Remembering, TrainBatches, class_weights, stream
 from tests.training import small
 
 
@@ -80,3 +80,17 @@ def test_class_weights_follow_mixed_labels() -> None:
     batches = TrainBatches(split, 32, Augmenter(Augment(mixup=1.0)), weights, 0, 0)
     _, labels, used = batches[0]
     np.testing.assert_allclose(used, labels @ weights, rtol=1e-6)
+
+
+def test_fit_is_fed_the_very_batches_without_a_thread_that_tunes() -> None:
+    """At the end of one that is tuned TensorFlow waits, for as long as it took at worst."""
+    split = small.digits().train
+    plain = PlainBatches(split, 40, 10)
+    fed = stream(plain)
+    assert fed.options().autotune.enabled is False
+    assert int(fed.cardinality()) == len(plain)
+    for _ in range(2):
+        given = [tuple(map(np.asarray, batch)) for batch in fed]
+        for number, batch in enumerate(given):
+            for ours, theirs in zip(batch, plain[number], strict=True):
+                np.testing.assert_array_equal(ours, theirs)

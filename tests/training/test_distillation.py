@@ -258,6 +258,10 @@ def test_answers_once_are_those_to_the_unchanged_images(teacher: keras.Model) ->
     np.testing.assert_allclose(learner.answers[0], expected, atol=1e-5)
     again = Teaching(small.model(seed=3), asked, material, moved, seed=1).learner({})
     assert again.answers[0] is learner.answers[0]  # it is not asked twice
+    feed = keras.Sequential([keras.Input(teacher.input_shape[1:]), keras.layers.Rescaling(1.0)])
+    fed = Teacher(teacher, transfer=asked.transfer, feed=feed)
+    behind = [Teaching(small.model(seed=3), fed, material, moved, seed=1).learner({}).answers[0] for _ in range(2)]
+    assert behind[0] is behind[1]  # nor behind a feed, whose tensors are new each time
     fewer = Material(small.digits(60), moved, seed=0)
     assert len(Teaching(small.model(seed=3), asked, fewer, moved, seed=1).learner({}).answers[0]) == len(fewer.train)
 
