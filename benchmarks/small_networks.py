@@ -87,10 +87,15 @@ NETWORKS: dict[str, tuple[Any, ...]] = {
 
 
 def network(name: str, classes: int = 10, size: int = 32) -> Any:
+    """One of the table."""
+    return built(NETWORKS[name], name, classes, size)
+
+
+def built(blocks: tuple[Any, ...], name: str, classes: int = 10, size: int = 32) -> Any:
     """Float32 [n, size, size, 3] -> logits [n, classes], with random weights."""
     keras = import_keras("This benchmark")
     x = image = keras.Input((size, size, 3), name="image")
-    for number, block in enumerate(NETWORKS[name]):
+    for number, block in enumerate(blocks):
         x = block(keras, x, f"block{number}")
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
     return keras.Model(image, keras.layers.Dense(classes, name="logits")(x), name=name)
