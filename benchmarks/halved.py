@@ -20,6 +20,7 @@ from paired import against, line
 from record import RESULTS, claim, conditions, save
 
 from edgekit.data.dataset import Dataset, load_data
+from edgekit.errors import BadInput
 from edgekit.evaluation.evaluate import evaluate
 from edgekit.measurement.bench import bench
 from edgekit.pipeline import Compressed, compress
@@ -87,8 +88,13 @@ def main() -> None:
     for about, target in TARGETS.items():
         name = f"{network}, {about}"
         print(f"== {name}", flush=True)
-        after = compress(recipe(given, target), out=given.work / f"{network}-{'-'.join(target)}")
-        raw[name] = {**compared(name, before, after, data), "conditions": measured_under}
+        try:
+            after = compress(recipe(given, target), out=given.work / f"{network}-{'-'.join(target)}")
+        except BadInput as refused:
+            found = {"claims": [claim(f"{name}: {refused.fact}", 0, "", least=1)], "refused": str(refused)}
+        else:
+            found = compared(name, before, after, data)
+        raw[name] = {**found, "conditions": measured_under}
     save("halved", [one for name in sorted(raw) for one in raw[name]["claims"]], raw, measured_under)
 
 

@@ -35,6 +35,7 @@ FOLDER = RESULTS / "steps"
 ASKED = 0.98  # of agreement
 NEAR = 0.02  # how far from its target a share may end; of channels in multiples of 8 twice that
 CLUSTERS = 16
+DEPTHWISE = 25  # weights of a channel of a 5x5 depthwise kernel, which is not clustered
 BATCH = 10  # 126 steps an epoch
 
 PRUNE = {"epochs": 2, "recovery": 0.5}
@@ -170,7 +171,9 @@ def complaints(method: str, one: dict[str, Any]) -> list[str]:
         said.append("zeros were lost in the file")
     if "2:4" in method and weights["two_of_four"] < weights["fours"]:
         said.append(f"2:4 holds for {weights['two_of_four']:,} of {weights['fours']:,} weights")
-    if "cluster" in method and weights["distinct_a_channel"] > CLUSTERS + 1:  # a zero that was pruned is kept beside
+    left = any("not clustered: depthwise" in note["text"] for step in one["reports"] for note in step["skipped"])
+    most = DEPTHWISE if left else CLUSTERS + 1  # a zero that was pruned is kept beside
+    if "cluster" in method and weights["distinct_a_channel"] > most:
         said.append(f"{weights['distinct_a_channel']} values a channel")
     return said
 
