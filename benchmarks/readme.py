@@ -26,6 +26,7 @@ HEADLINES: dict[str, tuple[str, ...]] = {
     "evaluation": ("against one-by-one", "same prediction"),
     "evaluation_jpeg": ("against Pillow", "each image more"),
     "hard_swish": ("at 96 px, int8 rewritten, faster", "points"),
+    "feeding": ("mean",),
     "qat_vs_tfmot": ("converting", "conversion", "refuse", "takes"),
     "fidelity": ("",),
     "ab": ("",),
