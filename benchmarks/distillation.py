@@ -83,6 +83,7 @@ def main() -> None:
     arguments.add_argument("--alpha", type=float, default=0.9)
     arguments.add_argument("--answers", default="once", choices=["once", "live"])
     arguments.add_argument("--weight", type=float, default=1.0)
+    arguments.add_argument("--name", default="distillation", help="of the result; another setting keeps the one before")
     given = arguments.parse_args()
     warnings.simplefilter("ignore")
     measured_under = conditions()
@@ -118,7 +119,7 @@ def main() -> None:
     claims.append(claim("top-1 of the teacher, points above the student alone", ahead, "", least=5))
     raw = {"gains": gains, "runs": runs, "teacher_sha256": sha256_of(given.teacher.read_bytes()),
            "train": {name: config.model_dump(mode="json") for name, config in configs.items()}}  # fmt: skip
-    save("distillation", claims, raw, measured_under)
+    save(given.name, claims, raw, measured_under)
 
 
 if __name__ == "__main__":
