@@ -71,9 +71,10 @@ def machine(under: dict[str, Any]) -> str:
 
 def page() -> str:
     """docs/benchmarks.md."""
+    measured = results()
     sections = {name: f"{table(found['claims'])}\n\nMeasured on: {machine(found['conditions'])}.\n"
-                for name, found in results().items()}  # fmt: skip
-    if record := results().get("smaller_than"):
+                for name, found in measured.items()}  # fmt: skip
+    if record := measured.get("smaller_than"):
         sections["smaller_than"] = f"{smaller_than.table(record['raw']['rows'])}\n\n{sections['smaller_than']}"
     for grid in (qat_grid, steps_grid):
         sections[grid.FOLDER.name] = f"{summary(grid)}\n\n{grid.table(grid.FOLDER)}\n\n{machines(grid.FOLDER)}\n"

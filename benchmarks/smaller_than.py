@@ -118,7 +118,7 @@ def judge(files: dict[str, Artifact], floor: Artifact, look: Preprocess, data: D
     """Finalists against the floor, the first row: the one time that the test images are read."""
     start = evaluate(floor, data.test, look)
     speeds = bench([floor.path, *(file.path for file in files.values())], processes=5, min_seconds=3.0)
-    slowest = speeds[0].latency_ms.median
+    whole = speeds[0].latency_ms.median
     rows = []
     for (name, file), speed in zip({FLOOR: floor, **files}.items(), speeds, strict=True):
         facts, card = inspect(file.path), file.card
@@ -126,7 +126,7 @@ def judge(files: dict[str, Artifact], floor: Artifact, look: Preprocess, data: D
         print(line(name, found), flush=True)
         rows.append({"name": name, "params": facts.params, "macs": facts.macs, **found, "timed": speed.summary(),
                      "val_top1": evaluate(file, data.val, None if card else look).top1.value,
-                     "latency": speed.latency_ms.median / slowest})  # fmt: skip
+                     "latency": speed.latency_ms.median / whole})  # fmt: skip
     return {"rows": [{**row, "pareto": not any(beats(other, row) for other in rows)} for row in rows]}
 
 
