@@ -30,6 +30,7 @@ from edgekit.measurement.bench import bench
 from edgekit.pipeline import compress
 from edgekit.preprocess import PRESETS, Preprocess, preset
 from edgekit.recipe import Recipe, load_recipe
+from edgekit.report.front import front
 from edgekit.run import open_run
 from edgekit.runtime.dissect import inspect
 from edgekit.subject import subject_of
@@ -127,13 +128,12 @@ def judge(files: dict[str, Artifact], floor: Artifact, look: Preprocess, data: D
         rows.append({"name": name, "params": facts.params, "macs": facts.macs, **found, "timed": speed.summary(),
                      "val_top1": evaluate(file, data.val, None if card else look).top1.value,
                      "latency": speed.latency_ms.median / whole})  # fmt: skip
-    return {"rows": [{**row, "pareto": not any(beats(other, row) for other in rows)} for row in rows]}
+    return {"rows": [{**row, "pareto": best} for row, best in zip(rows, unbeaten(rows), strict=True)]}
 
 
-def beats(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """At least as accurate, small and fast, and better in one of them."""
-    a, b = ((row["top1"]["value"], -row["bytes"], -row["latency"]) for row in (one, other))
-    return a != b and all(x >= y for x, y in zip(a, b, strict=True))
+def unbeaten(rows: list[dict[str, Any]]) -> tuple[bool, ...]:
+    """Whether no other is at least as small, fast and accurate, and better in one of them."""
+    return front([(row["bytes"], row["latency"], row["top1"]["value"]) for row in rows])
 
 
 def claims_of(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-Point = tuple[float, float]  # what it costs (less is better), what it gives (more is better)
+Point = tuple[float, ...]  # what it costs (less is better), one or several; last what it gives (more is better)
 
 
 def front(points: Sequence[Point]) -> tuple[bool, ...]:
@@ -13,4 +13,5 @@ def front(points: Sequence[Point]) -> tuple[bool, ...]:
 
 
 def _beats(other: Point, one: Point) -> bool:
-    return other[0] <= one[0] and other[1] >= one[1] and other != one
+    costs = zip(other[:-1], one[:-1], strict=True)
+    return all(less <= more for less, more in costs) and other[-1] >= one[-1] and other != one

@@ -30,10 +30,13 @@ def test_a_candidate_is_what_compress_makes_of_the_recipe(tmp_path: Path) -> Non
 
 
 def test_a_file_is_beaten_by_one_that_is_nowhere_worse() -> None:
-    from smaller_than import beats
+    from smaller_than import unbeaten
 
     def row(top1: float, size: int, latency: float) -> dict[str, object]:
         return {"top1": {"value": top1}, "bytes": size, "latency": latency}
+
+    def beats(one: dict[str, object], other: dict[str, object]) -> bool:
+        return unbeaten([one, other]) == (True, False)
 
     known = row(0.8, 100, 1.0)
     assert beats(row(0.8, 90, 1.0), known) and beats(row(0.9, 90, 0.5), known)
