@@ -150,7 +150,12 @@ def _taps(size: int, target: int, kind: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def normalize(images: np.ndarray, preprocess: Wanted) -> np.ndarray:
-    """(x - mean) / std on the last axis: uint8 [..., 3] in the channel order of `preprocess` -> float32, same shape."""
-    result = np.subtract(images, np.array(preprocess.mean, np.float32), dtype=np.float32)
-    result /= np.array(preprocess.std, np.float32)
-    return result
+    """(x - mean) / std on the last axis: uint8 [..., 3] in the channel order of `preprocess` -> float32, same shape.
+
+    A row of pixels at a time: numpy takes three times as long for an innermost axis of 3.
+    """
+    rows = images.reshape(*images.shape[:-2], -1)
+    mean, std = (np.tile(np.array(one, np.float32), rows.shape[-1] // 3) for one in (preprocess.mean, preprocess.std))
+    result = np.subtract(rows, mean, dtype=np.float32)
+    result /= std
+    return result.reshape(images.shape)

@@ -96,16 +96,23 @@ def test_mixing_is_repeated_by_its_seed(config: Augment) -> None:
     assert (first[1] != other[1]).any() and first[1].shape == (8, 8)
 
 
-@pytest.mark.parametrize("config", [Augment(flip="horizontal"), Augment(flip="both"), Augment(shift=0.3)])
-def test_pixels_are_moved_as_keras_would(config: Augment) -> None:
-    """To the bit, of the same draw."""
-    from keras import ops, random
+def test_both_flips_are_drawn_apart() -> None:
+    images = np.random.default_rng(1).integers(0, 256, (200, 9, 12, 3), np.uint8)
+    flipped = Augmenter(Augment(flip="both")).pixels(images, (3,))
+    ways = [images, images[:, ::-1], images[:, :, ::-1], images[:, ::-1, ::-1]]
+    kinds = np.array([(way == flipped).all((1, 2, 3)) for way in ways])
+    assert (kinds.sum(0) == 1).all() and kinds.sum(1).min() >= 30
 
-    images = np.random.default_rng(1).integers(0, 256, (16, 9, 12, 3), np.uint8)
-    augmenter = Augmenter(config)
-    ((layer, _),) = augmenter._layers
-    state = int(np.random.SeedSequence((3, 0)).generate_state(1)[0] >> 1)
-    draw = layer.get_random_transformation(images, training=True, seed=random.SeedGenerator(state))
-    theirs = ops.convert_to_numpy(layer.transform_images(images.astype(np.float32), draw, training=True))
-    np.testing.assert_array_equal(augmenter.pixels(images, (3,)), theirs)
-    assert (theirs != images).any()
+
+def test_a_shift_moves_the_whole_image_and_each_side_by_a_fraction_of_its_own() -> None:
+    images = np.random.default_rng(1).integers(1, 256, (200, 9, 12, 3), np.uint8)
+    found = set()
+    for image, moved in zip(images, Augmenter(Augment(shift=0.3)).pixels(images, (3,)), strict=True):
+        left, top = (int(np.flatnonzero(moved.any(axis=(axis, 2)))[0]) for axis in (0, 1))
+        right, bottom = (int(np.flatnonzero(moved.any(axis=(axis, 2)))[-1]) + 1 for axis in (0, 1))
+        down, across = top or bottom - 9, left or right - 12
+        np.testing.assert_array_equal(
+            moved[top:bottom, left:right], image[top - down : bottom - down, left - across : right - across]
+        )
+        found.add((down, across))
+    assert {down for down, _ in found} == set(range(-3, 4)) and {across for _, across in found} == set(range(-4, 5))
