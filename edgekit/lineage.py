@@ -180,7 +180,7 @@ class Lineage:
     def _context(self, state: Path, taught: bool) -> Any:
         from edgekit.compression.step_context import StepContext
         from edgekit.exporting.export import gives_probabilities
-        from edgekit.stopwatch import Stopwatch
+        from edgekit.stopwatch import meter
 
         probabilities = gives_probabilities(self._original)
         return StepContext(
@@ -194,7 +194,7 @@ class Lineage:
             seed=self.recipe.seed,
             progress=self.progress,
             teacher=self._tutor if taught else None,
-            measure=Stopwatch(self._written, self.recipe.bench),
+            meter=functools.partial(meter, self._written, self.recipe.bench),
         )
 
     def _written(self, model: Any, folder: Path) -> Path:

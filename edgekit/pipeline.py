@@ -26,6 +26,7 @@ from edgekit.recipe_fields import FLAGS
 from edgekit.results import describe, failures, variant_rows, write_cards, write_results
 from edgekit.run import Made, Run, now, open_run
 from edgekit.runtime.arena import arena
+from edgekit.stopwatch import measured, require_devices
 from edgekit.subject import Subject, subject_of
 from edgekit.trials import trials
 
@@ -76,6 +77,7 @@ def compress(
     elif fields:
         raise TypeError("give a Recipe or fields to change in one, not both")
     require_exporting("Compressing")
+    require_devices(recipe.steps)
     subject = subject_of(recipe)
     data = _data(recipe, subject, progress)
     folder = Path(out) if out else RUNS / _folder_name(recipe, subject, data)
@@ -279,8 +281,6 @@ class _Job:
         wanted = self.recipe.bench
 
         def work(_: Path) -> tuple[list[Path], Made]:
-            from edgekit.stopwatch import measured
-
             paths = list(files.values())
             found = [measured(paths, wanted, threads=threads, progress=self.progress) for threads in wanted.threads]
             raw = self.run.file("results", "latency.json")

@@ -73,18 +73,26 @@ class Rewrite(_Config):
 
 
 Part = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
-TARGETS = ("macs", "params", "latency", "latency_ms")
+TARGETS = ("macs", "params", "latency", "latency_ms", "instructions")
 
 
 class Channels(_Config):
     """Channels removed for good, from all layers that share them, until the network has the size that is wanted. One of
-    macs, params, latency and latency_ms says which; none is macs: 0.5."""
+    macs, params, latency, latency_ms and instructions says which; none is macs: 0.5."""
 
     macs: Part | None = Field(default=None, description="share of the multiply-accumulates that is left")
     params: Part | None = Field(default=None, description="share of the parameters that is left")
     latency: Part | None = Field(default=None, description="share of the measured latency that is left")
     latency_ms: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
         default=None, description="the latency that is left, in ms"
+    )
+    instructions: Part | None = Field(
+        default=None, description="share of the instructions that is left, counted on an emulated board"
+    )
+    device: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None,
+        description="where latency is measured: cpu, gpu or a device that was added (edgekit device); for instructions "
+        "rpi4:emulated or rpi5:emulated. None: cpu, and rpi4:emulated",
     )
     importance: Literal["l1", "bn", "taylor"] = Field(
         default="l1",
@@ -99,6 +107,11 @@ class Channels(_Config):
     )
     finetune_epochs: Epochs = Field(default=2, description="of training after each round")
     learning_rate: Rate = Field(default=1.0e-3, description="of the fine-tuning, its peak")
+    finetune: Literal["gently", "as_trained"] = Field(
+        default="gently",
+        description="gently: with AdamW and no weight decay; as_trained: with the optimizer, momentum, weight decay "
+        "and schedule of train, for a network that loses so much that it has to learn anew",
+    )
     distil: TaughtBy = True
     exclude: Names = Field(default=(), description="layers whose channels all stay, by name or pattern")
 
@@ -113,7 +126,15 @@ class Channels(_Config):
         there = [name for name in TARGETS if getattr(self, name) is not None]
         if len(there) > 1:
             raise ValueError(f"{' and '.join(there)} are both targets; keep one")
+        if self.device is not None and self.measured_on is None:
+            raise ValueError(f"nothing is measured for {there[0]}; leave device out, or set latency or instructions")
         return self
+
+    @property
+    def measured_on(self) -> str | None:
+        """The device that decides when the target is reached; None where it is counted from the layers."""
+        usual = {"latency": "cpu", "latency_ms": "cpu", "instructions": "rpi4:emulated"}.get(self.target[0])
+        return usual and (self.device or usual)
 
     @property
     def target(self) -> tuple[str, float]:

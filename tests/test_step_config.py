@@ -66,6 +66,7 @@ def test_the_resolved_recipe_reads_as_written_and_reads_back(tmp_path: Path) -> 
         ("steps:\n- 3", ":2:", "steps.0: Input should be an object"),
         ("seed: 1\nsteps: [correct_bias, quantize_aware]", ":2:", "correct_bias and quantize_aware each make"),
         ("steps:\n- channels: {macs: 0.5, params: 0.5}", ":2:", "macs and params are both targets; keep one"),
+        ("steps:\n- channels: {macs: 0.5, device: cpu}", ":2:", "nothing is measured for macs; leave device out"),
         ("steps:\n- channels: {macs: 50}", ":2:", "channels.macs: Input should be less than 1"),
         ("seed: 1\nsteps: [quantize_aware, rewrite]", ":2:", "quantize_aware comes last, behind rewrite"),
         ("steps: [quantize_aware]\nvariants: [float32]", ":1:", "int8 is not among the variants"),

@@ -33,7 +33,11 @@ from edgekit.step_config import Channels
 from edgekit.training.state import fingerprint
 
 NEAR = 0.01  # of the whole model: a share that is missed by no more is reached
-SAID = {"macs": "MACs", "params": "parameters", "latency": "latency", "latency_ms": "latency"}
+SAID = {"macs": "MACs", "params": "parameters", "latency": "latency", "latency_ms": "latency",
+        "instructions": "instructions"}  # fmt: skip
+# What is measured, and not counted from the layers: the name of its figure, and the unit.
+MEASURED = {"latency": ("latency_ms", "ms"), "latency_ms": ("latency_ms", "ms"),
+            "instructions": ("instructions_millions", "million instructions")}  # fmt: skip
 
 Measure = Callable[[Any], float]
 
@@ -75,25 +79,27 @@ def channels(
 def take_channels(model: Any, config: Channels, context: StepContext) -> Stepped:
     """The step of a recipe: rounds of removing and fine-tuning. `model` is on logits where it is a classifier.
 
-    Its figures: `asked`; `macs`, `params` and, where it was measured, `latency_ms`, each {before, after}; `groups`, a
-    row each {group, layers, before, after, blocked}; `rounds`, a row each {round, macs, params, latency_ms, training},
-    and `training`, that of the last round. What was chosen and trained is kept in `context.state`, so that a call after
-    an interruption continues. Raises BadInput, UsageError.
+    Its figures: `asked`; `macs`, `params` and, where one was measured, `latency_ms` or `instructions_millions`, each
+    {before, after}, and `device`; `groups`, a row each {group, layers, before, after, blocked}; `rounds`, a row each
+    {round, macs, params, what was measured, training}, and `training`, that of the last round. What was chosen and
+    trained is kept in `context.state`, so that a call after an interruption continues. Raises BadInput, UsageError.
     """
     evidence = evidence_of(context) if config.importance == "taylor" else None
-    return _Job(model, config, evidence, context.measure, context.progress).run(context)
+    device = config.measured_on
+    measure = None if device is None or context.meter is None else context.meter(device)
+    return _Job(model, config, evidence, measure, context.progress).run(context)
 
 
 @dataclass(frozen=True)
 class _Start:
-    """What the model had before: channels by the name of their group, MACs and parameters; where latency is wanted also
-    what it takes, and what it takes with the fewest channels."""
+    """What the model had before: channels by the name of their group, MACs and parameters; where something is measured
+    also what it takes, in ms or million instructions, and what it takes with the fewest channels."""
 
     sizes: dict[str, int]
     macs: int
     params: int
-    ms: float = 0.0
-    fewest_ms: float = 0.0
+    takes: float = 0.0
+    fewest_take: float = 0.0
 
 
 class _Job:
@@ -104,7 +110,8 @@ class _Job:
     ) -> None:
         self._model, self._config, self._evidence, self._progress = model, config, evidence, progress
         self._what, self._asked = config.target
-        self._measures = self._what in ("latency", "latency_ms")
+        self._figure, self._unit = MEASURED.get(self._what, ("", ""))
+        self._measures = self._what in MEASURED
         if self._measures and measure is None:
             raise UsageError(
                 f"channels with {self._what} needs a device to measure on, and there is none.",
@@ -119,17 +126,18 @@ class _Job:
         journal = Journal(None, "") if context is None else Journal(context.state, self._key(context))
         found = channel_groups(self._model, self._config.exclude)
         start = self._start(found, journal)
-        model, rounds, now = found.model, [], start.ms
+        model, rounds, now = found.model, [], start.takes
         for number in range(1, self._config.rounds + 1):
             if number > 1:
                 found = channel_groups(model, self._config.exclude)
             self._progress(Progress("channels", number - 1, self._config.rounds, "choosing channels"))
             chosen = journal.once(f"round {number}", partial(self._chosen, found, start, number, now))
-            now = chosen["ms"] or now
+            now = chosen["measured"] or now
             self._notes.update(dict.fromkeys(Note(*pair) for pair in chosen["notes"]))
             model, sizes = removed(found, chosen["keep"]), _sizes(found, chosen["keep"])
             training = self._tuned(model, number, context) if chosen["keep"] else None
-            rounds.append({"round": number, **_costs(found, sizes), "latency_ms": chosen["ms"], "training": training})
+            took = {self._figure: chosen["measured"]} if self._measures else {}
+            rounds.append({"round": number, **_costs(found, sizes), **took, "training": training})
         self._progress(Progress("channels", self._config.rounds, self._config.rounds))
         return Stepped(model, self._done(start, sizes), self._left(found, start, rounds),
                        self._figures(found, start, sizes, rounds))  # fmt: skip
@@ -152,9 +160,9 @@ class _Job:
         start = _Start(_sizes(found), **_costs(found, _sizes(found)))
         if self._measures:
             fewest = {group.name: range(count) for group, count in zip(found.groups, ladders.least, strict=True)}
-            before = journal.once("before", lambda: self._ms(found.model))
-            closest = journal.once("fewest", lambda: self._ms(removed(found, fewest)))
-            start = replace(start, ms=before, fewest_ms=closest)
+            before = journal.once("before", lambda: self._taken(found.model))
+            closest = journal.once("fewest", lambda: self._taken(removed(found, fewest)))
+            start = replace(start, takes=before, fewest_take=closest)
         else:
             closest = journal.once("closest", lambda: self._closest(found, ladders, start))
         whole, limit = self._whole(start), self._limit(start, self._config.rounds)
@@ -170,10 +178,10 @@ class _Job:
         return cost.of(np.array(to_cost(steps, cost, ladders, limit, NEAR * self._whole(start))))
 
     def _whole(self, start: _Start) -> float:
-        return start.ms if self._measures else float(getattr(start, self._what))
+        return start.takes if self._measures else float(getattr(start, self._what))
 
     def _limit(self, start: _Start, number: int) -> float:
-        """MACs, parameters or ms after so many rounds: each leaves the same share of what it finds."""
+        """MACs, parameters or what is measured after so many rounds: each leaves the same share of what it finds."""
         whole = self._whole(start)
         share = self._asked / whole if self._what == "latency_ms" else self._asked
         return whole * float(share ** (number / self._config.rounds))
@@ -181,16 +189,16 @@ class _Job:
     def _cost(self, found: ChannelGraph) -> Cost:
         return params_cost(found) if self._what == "params" else macs_cost(found)
 
-    def _ms(self, model: Any) -> float:
+    def _taken(self, model: Any) -> float:
         assert self._measure is not None
         return float(self._measure(model))
 
     # ---- a round -------------------------------------------------------------------------------------------------
 
     def _chosen(self, found: ChannelGraph, start: _Start, number: int, now: float) -> dict[str, Any]:
-        """JSON: `keep`, for each group that loses channels the places of those that stay; `ms`; `notes`.
+        """JSON: `keep`, for each group that loses channels the places of those that stay; `measured`; `notes`.
 
-        `now`: what the model takes before this round, in ms.
+        `now`: what the model takes before this round.
         """
         importance = self._importance(found)
         ladders = Ladders.of(found, self._config.multiple, start.sizes)
@@ -202,17 +210,19 @@ class _Job:
 
         def measured(counts: Counts) -> Point:
             smaller = removed(found, best_places(found, importance, counts))
-            return Point(cost.of(np.array(counts)), self._ms(smaller))
+            return Point(cost.of(np.array(counts)), self._taken(smaller))
 
-        counts, ms = steps[0], now
+        counts, taken = steps[0], now
         if not self._measures:
             counts = to_cost(steps, cost, ladders, limit, NEAR * self._whole(start))
         elif limit < now:
-            low, high = Point(cost.of(np.array(ladders.least)), start.fewest_ms), Point(cost.of(np.array(counts)), now)
+            low = Point(cost.of(np.array(ladders.least)), start.fewest_take)
+            high = Point(cost.of(np.array(counts)), now)
             best = to_latency(nearest, measured, low, high, limit) or (ladders.least, low)
-            counts, ms = best[0], best[1].ms
+            counts, taken = best[0], best[1].taken
         notes = [[note.layer, note.text] for note in importance.notes]
-        return {"keep": best_places(found, importance, counts), "ms": ms if self._measures else None, "notes": notes}
+        keep = best_places(found, importance, counts)
+        return {"keep": keep, "measured": taken if self._measures else None, "notes": notes}
 
     def _importance(self, found: ChannelGraph) -> Importance:
         """Measured once for the same graph."""
@@ -230,7 +240,9 @@ class _Job:
             return None
         teacher = context.teaching(self._model, config.distil)
         own = replace(context, state=context.state / f"round-{number}")
-        return taught("channels", model, teacher, config.finetune_epochs, config.learning_rate, own)
+        return taught(
+            "channels", model, teacher, config.finetune_epochs, config.learning_rate, own, how=config.finetune
+        )
 
     # ---- the report ----------------------------------------------------------------------------------------------
 
@@ -258,7 +270,11 @@ class _Job:
             "importance": self._config.importance,
             "macs": {"before": start.macs, "after": last["macs"]},
             "params": {"before": start.params, "after": last["params"]},
-            **({"latency_ms": {"before": start.ms, "after": last["latency_ms"]}} if self._measures else {}),
+            **(
+                {self._figure: {"before": start.takes, "after": last[self._figure]}, "device": self._config.measured_on}
+                if self._measures
+                else {}
+            ),
             "groups": groups,
             "rounds": rounds,
             "training": last["training"],
@@ -270,9 +286,9 @@ class _Job:
         ]
         notes += [Note(name, "its MACs are not counted: its kind is not known") for name in macs_cost(found).uncounted]
         limit, whole = self._limit(start, self._config.rounds), self._whole(start)
-        after = rounds[-1]["latency_ms" if self._measures else self._what]
+        after = rounds[-1][self._figure or self._what]
         if self._measures and limit >= whole:
-            notes.append(Note(found.model.name, f"left as it is: it takes {whole:.3g} ms already"))
+            notes.append(Note(found.model.name, f"left as it is: it takes {whole:.3g} {self._unit} already"))
         elif after - limit > NEAR * whole or (not self._measures and limit - after > NEAR * whole):
             missed = f"{after / whole:.1%} of the {SAID[self._what]} are left, not {limit / whole:.1%}"
             notes.append(Note(found.model.name, f"{missed}: the rounds before left nothing nearer"))

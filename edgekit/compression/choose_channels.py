@@ -26,7 +26,7 @@ class Point:
     """What a network costs, and what it was measured to take."""
 
     cost: float
-    ms: float
+    taken: float
 
 
 def ladder(size: int, multiple: int) -> Counts:
@@ -150,26 +150,27 @@ def _nearest(starts: Sequence[Counts], distance: Callable[[Counts], float], ladd
 def to_latency(
     nearest: Callable[[float], Counts], measured: Callable[[Counts], Point], low: Point, high: Point, limit: float
 ) -> tuple[Counts, Point] | None:
-    """The slowest counts found that take at most `limit` ms, and what they cost; None where none do.
+    """The slowest counts found that take at most `limit`, and what they cost; None where none do.
 
-    Latency grows with the cost, and mostly in a straight line: `nearest(cost)` is asked for the counts where the line
-    between what is known below the limit (`low`) and above it (`high`) meets the limit, until they take CLOSE to it.
+    What is measured grows with the cost, and mostly in a straight line: `nearest(cost)` is asked for the counts where
+    the line between what is known below the limit (`low`) and above it (`high`) meets the limit, until they take CLOSE
+    to it.
     """
     best: tuple[Counts, Point] | None = None
     tried = set()
     for _ in range(MEASURED):
-        share = (limit * (1 + CLOSE) / 2 - low.ms) / max(high.ms - low.ms, TINY)
+        share = (limit * (1 + CLOSE) / 2 - low.taken) / max(high.taken - low.taken, TINY)
         counts = nearest(low.cost + min(max(share, 0.1), 0.9) * (high.cost - low.cost))
         if counts in tried:
             break
         tried.add(counts)
         found = measured(counts)
-        if found.ms > limit:
+        if found.taken > limit:
             high = found
             continue
         low = found
-        if best is None or found.ms > best[1].ms:
+        if best is None or found.taken > best[1].taken:
             best = counts, found
-        if found.ms >= CLOSE * limit:
+        if found.taken >= CLOSE * limit:
             break
     return best

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from edgekit.compression.step_context import StepContext
 from edgekit.compression.weight_patterns import keeping
@@ -25,11 +25,12 @@ def taught(
     learning_rate: float,
     context: StepContext,
     shaping: Shaping | None = None,
+    how: Literal["gently", "as_trained"] = "gently",
 ) -> dict[str, Any]:
     """Trains a step's flat model in place, on a teacher's outputs or on the labels; what training did, as JSON.
 
     `teacher` is a model, whose outputs are learned, or a Teacher, who says what is. What the model's kernels have of
-    zeros and shared values they keep, and `kept` names them.
+    zeros and shared values they keep, and `kept` names them. `how`: as `Channels.finetune`.
     """
     if not isinstance(context.data, Dataset):
         field = "epochs" if "epochs" in STEPS[step].model_fields else "finetune_epochs"
@@ -46,7 +47,7 @@ def taught(
         trained = train(
             model,
             context.data,
-            _gently(context.train, epochs, learning_rate),
+            _config(context.train, epochs, learning_rate, how),
             teacher=teacher,
             shaping=shaping,
             state_dir=context.state,
@@ -58,18 +59,16 @@ def taught(
             "notes": list(trained.notes), "kept": [{"layer": one.layer, "text": one.text} for one in kept]}  # fmt: skip
 
 
-def _gently(config: Train, epochs: int, learning_rate: float) -> Train:
-    """For weights that are good already: the images as they were trained on, small steps, nothing decayed."""
-    changes = {
+def _config(config: Train, epochs: int, learning_rate: float, how: str) -> Train:
+    """The recipe's training, on the images as they were trained on; for weights that are good already in small steps
+    and with nothing decayed."""
+    gently = {"optimizer": "adamw", "weight_decay": 0.0, "schedule": "cosine", "warmup_epochs": 0.5}
+    return config.model_copy(update={
         "epochs": epochs,
-        "optimizer": "adamw",
         "learning_rate": learning_rate,
-        "weight_decay": 0.0,
-        "schedule": "cosine",
-        "warmup_epochs": 0.5,
         "mixed_precision": False,
         "early_stopping": None,
         "fine_tune": None,
         "distil": None,
-    }
-    return config.model_copy(update=changes)
+        **(gently if how == "gently" else {}),
+    })  # fmt: skip

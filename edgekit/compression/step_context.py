@@ -28,8 +28,8 @@ class StepContext:
 
     `train` is the recipe's: batch size, augmentation and what concerns labels are the same here. `softmax`: the file
     gives the probabilities of the model's logits; `classifier`: its output has a score a class. `state` is the folder
-    in which the step keeps what it needs to continue. `measure`: the latency in ms of what a model becomes on the
-    device that counts; None where nothing is measured. `teacher` is that of `train.distil`, where a step learns from
+    in which the step keeps what it needs to continue. `meter` gives for a device what measures a model there
+    (`stopwatch.meter`); None where nothing is measured. `teacher` is that of `train.distil`, where a step learns from
     it.
     """
 
@@ -42,7 +42,7 @@ class StepContext:
     classifier: bool
     seed: int = 0
     progress: Reporter = silent
-    measure: Callable[[Any], float] | None = None
+    meter: Callable[[str], Callable[[Any], float]] | None = None
     teacher: Teacher | None = None
 
     def teaching(self, model: Any, distil: bool | Literal["teacher"]) -> Any | None:

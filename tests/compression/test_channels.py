@@ -8,15 +8,17 @@ from typing import Any
 
 import keras
 import pytest
-from keras import layers
+from keras import layers, ops
 
 import edgekit as ek
-from edgekit.compression.channels import channels
+from edgekit.compression.channels import channels, take_channels
 from edgekit.compression.step_context import StepContext
 from edgekit.compression.steps import take
+from edgekit.data.dataset import load_data
 from edgekit.errors import BadInput, UsageError
 from edgekit.models.count import count
 from edgekit.models.zoo import build
+from edgekit.preprocess import preset
 from edgekit.progress import Progress
 from edgekit.quantize_config import Quantize
 from edgekit.recipe import Verify
@@ -133,6 +135,26 @@ def test_a_latency_that_is_there_already_and_one_that_cannot_be() -> None:
         channels(model, measure=milliseconds, latency_ms=0.5)
 
 
+@pytest.mark.parametrize(
+    ("config", "device", "figure"),
+    [({"latency": 0.6}, "cpu", "latency_ms"), ({"latency_ms": 4.0, "device": "pi"}, "pi", "latency_ms"),
+     ({"instructions": 0.6}, "rpi4:emulated", "instructions_millions")],
+)  # fmt: skip
+def test_a_step_measures_on_its_device(config: dict[str, Any], device: str, figure: str, tmp_path: Path) -> None:
+    asked = []
+
+    def meter(name: str) -> Any:
+        asked.append(name)
+        return milliseconds
+
+    data = load_data("digits", preprocess=preset("tf", 32, 32))
+    found = take_channels(zoo("resnet8"), step(**{"macs": None, "finetune_epochs": 0, **config}).config,
+                          context(data, tmp_path, meter=meter))  # fmt: skip
+    assert asked == [device] and found.figures["device"] == device
+    assert found.figures[figure]["after"] == found.figures["rounds"][0][figure] == milliseconds(found.model)
+    assert found.figures[figure]["before"] == milliseconds(zoo("resnet8"))
+
+
 # ---- as a step, with training -------------------------------------------------------------------------------------
 
 
@@ -169,6 +191,23 @@ def test_one_round_brings_back_what_was_lost(trained: Any, data: ek.Dataset, tmp
     assert found.figures["macs"] == untrained.figures["macs"]
     (only,) = found.figures["rounds"]
     assert only["training"] == found.figures["training"] and len(only["training"]["history"]) == 3
+
+
+def test_it_learns_anew_as_the_recipe_trains(trained: Any, data: ek.Dataset, tmp_path: Path) -> None:
+    """A decay that leaves next to nothing of the weights, and a schedule of one rate."""
+    plain = Train(batch_size=32, optimizer="sgd", schedule="constant", warmup_epochs=0, momentum=0.0, weight_decay=50)
+    rates, sizes = {}, {}
+    for how in ("gently", "as_trained"):
+        asked = step(macs=0.5, finetune=how, finetune_epochs=2, learning_rate=1e-3, distil=False)
+        found = take(trained, asked, context(data, tmp_path / how, train=plain))
+        rates[how] = [row["learning_rate"] for row in found.figures["training"]["history"]]
+        sizes[how] = sum(float(abs(ops.convert_to_numpy(layer.kernel)).sum()) for layer in convolutions(found.model))
+    assert rates["as_trained"] == pytest.approx([1e-3, 1e-3]) and rates["gently"][-1] < 1e-5
+    assert sizes["as_trained"] < 0.5 * sizes["gently"]
+
+
+def convolutions(model: Any) -> list[Any]:
+    return [layer for layer in model.layers if isinstance(layer, layers.Conv2D)]
 
 
 @pytest.mark.slow

@@ -110,6 +110,6 @@ def test_latency_is_measured_where_it_is_expected() -> None:
 
     low, high = (measured((cost,)) for cost in (1, 100))
     found = to_latency(nearest, measured, low, high, 7.0)
-    assert found is not None and 0.97 * 7 <= found[1].ms <= 7 and found[0] == (found[1].cost,)
+    assert found is not None and 0.97 * 7 <= found[1].taken <= 7 and found[0] == (found[1].cost,)
     assert len(asked) <= 6
     assert to_latency(nearest, measured, low, high, 2.05) is None, "one channel takes 2.1 ms"

@@ -42,6 +42,13 @@ class Emulation:
     qemu: Qemu
 
 
+def require_emulation(device: str) -> Emulation:
+    """What runs files as on a board, rpi4:emulated or rpi5:emulated. Raises UsageError for an unknown one, DeviceError
+    where the emulation is not set up, damaged or of another runtime than this machine's."""
+    board, qemu = board_of(device), find_qemu()
+    return Emulation(board, require_userland(find_runtime()[1]), qemu)
+
+
 @overload
 def count_instructions(  # type: ignore[overload-overlap]
     paths: File, *, device: str, batch: int | None = ..., xnnpack: bool = ..., processes: int = ...,
@@ -67,9 +74,7 @@ def count_instructions(
     if processes < 1:
         raise UsageError(f"processes is {processes}.", "Give one or more.")
     one_file = isinstance(paths, (str, Path, Artifact))
-    board, setting = board_of(device), Setting(batch=batch, xnnpack=xnnpack)
-    qemu = find_qemu()
-    emulation = Emulation(board, require_userland(find_runtime()[1]), qemu)
+    setting, emulation = Setting(batch=batch, xnnpack=xnnpack), require_emulation(device)
     files = [probed(file, setting) for file in ([paths] if isinstance(paths, (str, Path, Artifact)) else paths)]
     with this_machine(progress):
         found = tuple(_counted(file, setting, emulation, processes, operators, progress) for file in files)
