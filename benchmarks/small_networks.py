@@ -78,6 +78,7 @@ NETWORKS: dict[str, tuple[Any, ...]] = {
     "two_stages": (Conv(16), Residual(32, 2), Residual(40, 2, 24)),
     "two_stages_wide": (Conv(16), Residual(32, 2), Residual(48, 2, 32)),
     "three_thin": (Conv(16), Residual(24, 2), Residual(24), Residual(48, 2, 32)),
+    "three_wide": (Conv(16), Residual(32, 2), Residual(32), Residual(48, 2, 32)),
     "early_stride": (Conv(16, 2), Residual(32), Residual(64, 2, 24, narrow=True), Residual(64, 1, 24, narrow=True)),
     "two_strides": (
         Conv(16), Conv(16, 2), Residual(32), Residual(64, 2, 24, narrow=True), Residual(64, 1, 24, narrow=True)),
