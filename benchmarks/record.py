@@ -61,11 +61,23 @@ def save(name: str, claims: list[dict[str, Any]], raw: Any, measured_under: dict
 
     A claim is {"what", "asked", "measured", "unit", "met"}; the README's table is made of them.
     """
-    write_json(RESULTS / f"{name}.json", {"name": name, "conditions": measured_under, "claims": claims, "raw": raw})
+    found = {"name": name, "conditions": measured_under, "claims": claims, "raw": raw}
+    write_json(RESULTS / f"{name}.json", portable(found))
     width = max(len(claim["what"]) for claim in claims)
     for claim in claims:
         met = "" if claim["met"] is None else "met" if claim["met"] else "NOT MET"
         print(f"{claim['what']:<{width}}  {claim['measured']:>9.3g} {claim['unit']:<4} {claim['asked']:<12} {met}")
+
+
+def portable(value: Any) -> Any:
+    """The same with the last two parts of every absolute path: the rest is of one machine."""
+    if isinstance(value, dict):
+        return {key: portable(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [portable(one) for one in value]
+    if isinstance(value, str) and value.startswith("/") and value.count("/") > 1:
+        return "/".join(Path(value).parts[-2:])
+    return value
 
 
 def claim(

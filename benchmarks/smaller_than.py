@@ -4,10 +4,11 @@ python benchmarks/smaller_than.py CIFAR_FOLDER FLOOR.tflite TEACHER.keras --work
     [--finalists NAME ...] [--also RUN ...]
 
 CIFAR_FOLDER holds train/CLASS/*.jpg and test/CLASS/*.jpg. Every network of small_networks.py that --train names goes
-through smaller_than.yaml as far as its int8 file, and is judged on the validation images alone. Only --finalists, and
-the files of the runs of --also, are held against the floor on the test images, which are read for nothing else: top-1,
-McNemar's test, and the latency of all files side by side. Each network has its run under --work: an interrupted one
-goes on, and that of a finalist is what `edgekit compress --recipe benchmarks/smaller_than.yaml` makes.
+through smaller_than.yaml as far as its int8 file, and is judged on the validation images alone; NAME_smaller is what
+smaller_still.yaml makes of the network that NAME trained. Only --finalists, and the files of the runs of --also, are
+held against the floor on the test images, which are read for nothing else: top-1, McNemar's test, and the latency of
+all files side by side. Each network has its run under --work: an interrupted one goes on, and that of a finalist is
+what `edgekit compress --recipe benchmarks/smaller_than.yaml` (or smaller_still.yaml) makes.
 """
 
 from __future__ import annotations
@@ -36,15 +37,20 @@ from edgekit.runtime.dissect import inspect
 from edgekit.subject import subject_of
 
 RECIPE = Path(__file__).with_suffix(".yaml")
+STILL, SMALLER = RECIPE.with_name("smaller_still.yaml"), "_smaller"
+NAMES = [name + after for name in NETWORKS for after in ("", SMALLER)]
 FLOOR = "the floor"
 
 
 def recipe_of(name: str, given: argparse.Namespace) -> Recipe:
-    """The committed recipe for one network, which is written where it is not there."""
-    network = written(name, given.work / f"{name}.keras")
+    """The committed recipe for one network, which is written where it is not there; or for the one that was trained."""
+    start, recipe = name.removesuffix(SMALLER), STILL if name.endswith(SMALLER) else RECIPE
+    network = given.work / start / "artifacts" / f"{start}.keras" if recipe == STILL else given.work / f"{name}.keras"
+    if recipe == RECIPE:
+        written(name, network)
     fields = {"model.name": str(network), "data.source": str(given.cifar), "train.distil.teacher": str(given.teacher),
               "train.epochs": given.epochs}  # fmt: skip
-    return load_recipe(RECIPE, {field: value for field, value in fields.items() if value is not None})
+    return load_recipe(recipe, {field: value for field, value in fields.items() if value is not None})
 
 
 def images(recipe: Recipe) -> Dataset:
@@ -84,8 +90,8 @@ def main() -> None:
     arguments.add_argument("teacher", type=Path, help="a .keras file")
     arguments.add_argument("--work", type=Path, required=True, help="where the runs are kept")
     arguments.add_argument("--epochs", type=int, help="other than those of the recipe")
-    arguments.add_argument("--train", nargs="*", choices=NETWORKS, default=())
-    arguments.add_argument("--finalists", nargs="*", choices=NETWORKS, default=())
+    arguments.add_argument("--train", nargs="*", choices=NAMES, default=())
+    arguments.add_argument("--finalists", nargs="*", choices=NAMES, default=())
     arguments.add_argument("--also", nargs="*", type=Path, default=(), metavar="RUN", help="more finalists: runs")
     given = arguments.parse_args()
     warnings.simplefilter("ignore")
@@ -105,7 +111,8 @@ def main() -> None:
     data = load_data(given.cifar, preprocess=look)
     raw = judge(files, load_artifact(given.floor), look, data)
     teacher = sha256_of(given.teacher.read_bytes())
-    raw |= {"teacher_sha256": teacher, "recipe": load_recipe(RECIPE).model_dump(mode="json")}
+    raw |= {"teacher_sha256": teacher,
+            "recipes": {path.name: load_recipe(path).model_dump(mode="json") for path in (RECIPE, STILL)}}  # fmt: skip
     save("smaller_than", claims_of(raw["rows"]), raw, measured_under)
 
 
