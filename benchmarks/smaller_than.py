@@ -44,13 +44,12 @@ FLOOR = "the floor"
 
 def recipe_of(name: str, given: argparse.Namespace) -> Recipe:
     """The committed recipe for one network, which is written where it is not there; or for the one that was trained."""
-    start, recipe = name.removesuffix(SMALLER), STILL if name.endswith(SMALLER) else RECIPE
-    network = given.work / start / "artifacts" / f"{start}.keras" if recipe == STILL else given.work / f"{name}.keras"
-    if recipe == RECIPE:
-        written(name, network)
-    fields = {"model.name": str(network), "data.source": str(given.cifar), "train.distil.teacher": str(given.teacher),
-              "train.epochs": given.epochs}  # fmt: skip
-    return load_recipe(recipe, {field: value for field, value in fields.items() if value is not None})
+    start = name.removesuffix(SMALLER)
+    fields = {"data.source": str(given.cifar), "train.distil.teacher": str(given.teacher)}
+    if start != name:
+        return load_recipe(STILL, {**fields, "model.name": str(given.work / start / "artifacts" / f"{start}.keras")})
+    fields["model.name"] = str(written(name, given.work / f"{name}.keras"))
+    return load_recipe(RECIPE, {**fields, **({} if given.epochs is None else {"train.epochs": given.epochs})})
 
 
 def images(recipe: Recipe) -> Dataset:

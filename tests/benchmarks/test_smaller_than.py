@@ -29,6 +29,16 @@ def test_a_candidate_is_what_compress_makes_of_the_recipe(tmp_path: Path) -> Non
     assert {path: path.read_bytes() for path in learned} == learned
 
 
+def test_what_was_trained_is_made_smaller_by_the_other_recipe(tmp_path: Path) -> None:
+    from smaller_than import recipe_of
+
+    given = argparse.Namespace(cifar="digits", teacher=tmp_path / "teacher.keras", work=tmp_path, epochs=3)
+    recipe = recipe_of("early_stride_smaller", given)
+    assert recipe.model.name == str(tmp_path / "early_stride" / "artifacts" / "early_stride.keras")
+    assert recipe.train.epochs == 0 and [step.name for step in recipe.steps] == ["channels", "quantize_aware"]
+    assert recipe_of("early_stride", given).train.epochs == 3
+
+
 def test_a_file_is_beaten_by_one_that_is_nowhere_worse() -> None:
     from smaller_than import unbeaten
 
