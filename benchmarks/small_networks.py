@@ -79,12 +79,16 @@ NETWORKS: dict[str, tuple[Any, ...]] = {
     "two_stages_wide": (Conv(16), Residual(32, 2), Residual(48, 2, 32)),
     "three_thin": (Conv(16), Residual(24, 2), Residual(24), Residual(48, 2, 32)),
     "three_wide": (Conv(16), Residual(32, 2), Residual(32), Residual(48, 2, 32)),
+    "three_wide_deeper": (Conv(16), Residual(32, 2), Residual(32), Residual(48, 2, 32), Residual(48, 1, 16)),
     "early_stride": (Conv(16, 2), Residual(32), Residual(64, 2, 24, narrow=True), Residual(64, 1, 24, narrow=True)),
     "two_strides": (
         Conv(16), Conv(16, 2), Residual(32), Residual(64, 2, 24, narrow=True), Residual(64, 1, 24, narrow=True)),
     "eight_first": (Conv(8), Conv(24, 2), Residual(32), Residual(40, 2, 24)),
     "separable": (Conv(32, 2), Separable(48), Separable(48), Separable(64, 2), Separable(64), Separable(96)),
 }  # fmt: skip
+
+
+GROWN = {"three_wide_deeper": "three_wide"}  # which begin with the weights of another, trained one
 
 
 def network(name: str, classes: int = 10, size: int = 32) -> Any:
@@ -108,6 +112,23 @@ def written(name: str, path: Path) -> Path:
         import_keras("This benchmark").utils.set_random_seed(0)
         path.parent.mkdir(parents=True, exist_ok=True)
         network(name).save(path)
+    return path
+
+
+def grown(name: str, start: Path, path: Path) -> Path:
+    """`path`, with the network in it that gives the outputs of the trained one of `start`, of which it has all layers:
+    the last normalization of each further block begins with a scale of 0. What is there is left."""
+    if not path.exists():
+        keras = import_keras("This benchmark")
+        keras.utils.set_random_seed(0)
+        model, known = network(name), keras.saving.load_model(start, compile=False)
+        theirs = {layer.name: layer for layer in known.layers}
+        for layer in model.layers:
+            if layer.name in theirs:
+                layer.set_weights(theirs[layer.name].get_weights())
+            elif layer.name.endswith("_second_bn"):
+                layer.gamma.assign(keras.ops.zeros_like(layer.gamma))
+        model.save(path)
     return path
 
 

@@ -4,7 +4,8 @@ python benchmarks/smaller_than.py CIFAR_FOLDER FLOOR.tflite TEACHER.keras --work
     [--finalists NAME ...] [--also RUN ...]
 
 CIFAR_FOLDER holds train/CLASS/*.jpg and test/CLASS/*.jpg. Every network of small_networks.py that --train names goes
-through smaller_than.yaml as far as its int8 file, and is judged on the validation images alone; NAME_smaller is what
+through smaller_than.yaml as far as its int8 file, and is judged on the validation images alone. One that has grown out
+of another begins with what that one has learned and takes smaller_than_grown.yaml; NAME_smaller is what
 smaller_still.yaml makes of the network that NAME trained. Only --finalists, and the files of the runs of --also, are
 held against the floor on the test images, which are read for nothing else: top-1, McNemar's test, and the latency of
 all files side by side. Each network has its run under --work: an interrupted one goes on, and that of a finalist is
@@ -21,7 +22,7 @@ from typing import Any
 from cells import markdown
 from paired import against, line
 from record import claim, conditions, save
-from small_networks import NETWORKS, written
+from small_networks import GROWN, NETWORKS, grown, written
 
 from edgekit.artifact import Artifact, load_artifact, sha256_of
 from edgekit.data.dataset import Dataset, load_data
@@ -37,6 +38,7 @@ from edgekit.runtime.dissect import inspect
 from edgekit.subject import subject_of
 
 RECIPE = Path(__file__).with_suffix(".yaml")
+FURTHER = RECIPE.with_name("smaller_than_grown.yaml")
 STILL, SMALLER = RECIPE.with_name("smaller_still.yaml"), "_smaller"
 NAMES = [name + after for name in NETWORKS for after in ("", SMALLER)]
 FLOOR = "the floor"
@@ -44,12 +46,18 @@ FLOOR = "the floor"
 
 def recipe_of(name: str, given: argparse.Namespace) -> Recipe:
     """The committed recipe for one network, which is written where it is not there; or for the one that was trained."""
-    start = name.removesuffix(SMALLER)
-    fields = {"data.source": str(given.cifar), "train.distil.teacher": str(given.teacher)}
-    if start != name:
-        return load_recipe(STILL, {**fields, "model.name": str(given.work / start / "artifacts" / f"{start}.keras")})
-    fields["model.name"] = str(written(name, given.work / f"{name}.keras"))
-    return load_recipe(RECIPE, {**fields, **({} if given.epochs is None else {"train.epochs": given.epochs})})
+    fields: dict[str, Any] = {"data.source": str(given.cifar), "train.distil.teacher": str(given.teacher)}
+    if name.endswith(SMALLER):
+        return load_recipe(STILL, {**fields, "model.name": str(_trained(name.removesuffix(SMALLER), given.work))})
+    path = given.work / f"{name}.keras"
+    start = GROWN.get(name)
+    fields["model.name"] = str(grown(name, _trained(start, given.work), path) if start else written(name, path))
+    fields |= {} if given.epochs is None else {"train.epochs": given.epochs}
+    return load_recipe(FURTHER if start else RECIPE, fields)
+
+
+def _trained(name: str, work: Path) -> Path:
+    return work / name / "artifacts" / f"{name}.keras"
 
 
 def images(recipe: Recipe) -> Dataset:
@@ -110,8 +118,8 @@ def main() -> None:
     data = load_data(given.cifar, preprocess=look)
     raw = judge(files, load_artifact(given.floor), look, data)
     teacher = sha256_of(given.teacher.read_bytes())
-    raw |= {"teacher_sha256": teacher,
-            "recipes": {path.name: load_recipe(path).model_dump(mode="json") for path in (RECIPE, STILL)}}  # fmt: skip
+    recipes = {path.name: load_recipe(path).model_dump(mode="json") for path in (RECIPE, FURTHER, STILL)}
+    raw |= {"teacher_sha256": teacher, "recipes": recipes}
     save("smaller_than", claims_of(raw["rows"]), raw, measured_under)
 
 

@@ -39,6 +39,20 @@ def test_what_was_trained_is_made_smaller_by_the_other_recipe(tmp_path: Path) ->
     assert recipe_of("early_stride", given).train.epochs == 3
 
 
+def test_a_network_grows_out_of_another_without_a_change_of_its_outputs(tmp_path: Path) -> None:
+    import keras
+    import numpy as np
+    from small_networks import GROWN, grown, network
+
+    ((name, start),) = GROWN.items()
+    images = np.random.default_rng(0).normal(size=(4, 32, 32, 3)).astype(np.float32)
+    trained = network(start)
+    trained.save(tmp_path / "trained.keras")
+    found = keras.saving.load_model(grown(name, tmp_path / "trained.keras", tmp_path / "grown.keras"), compile=False)
+    assert found.count_params() > trained.count_params()
+    np.testing.assert_allclose(found.predict(images, verbose=0), trained.predict(images, verbose=0), atol=1e-5)
+
+
 def test_a_file_is_beaten_by_one_that_is_nowhere_worse() -> None:
     from smaller_than import unbeaten
 
