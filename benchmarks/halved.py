@@ -36,9 +36,9 @@ FASTER, SHARE, NEAR = 1.6, 0.6, 0.05
 
 def recipe(given: argparse.Namespace, target: dict[str, float] | None, epochs: int = 1) -> Recipe:
     """Nothing is trained but within the step."""
-    rounds = given.rounds if epochs > 1 else 1
+    rounds, whom = (given.rounds, "teacher") if epochs > 1 else (1, True)  # an epoch alone learns its own answers
     learned = {"finetune": "as_trained", "finetune_epochs": epochs, "learning_rate": given.learning_rate}
-    step = {"channels": {**(target or {}), "importance": "taylor", "rounds": rounds, **learned, "distil": "teacher"}}
+    step = {"channels": {**(target or {}), "importance": "taylor", "rounds": rounds, **learned, "distil": whom}}
     augment = {"flip": "horizontal", "shift": 0.125}
     taught = {"teacher": str(given.teacher), "preprocess": given.teacher_preprocess, "answers": "once", "alpha": 0.9}
     return Recipe.model_validate({
