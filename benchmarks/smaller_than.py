@@ -26,7 +26,9 @@ from small_networks import GROWN, NETWORKS, grown, written
 
 from edgekit.artifact import Artifact, load_artifact, sha256_of
 from edgekit.data.dataset import Dataset, load_data
+from edgekit.data.split import Split
 from edgekit.evaluation.evaluate import evaluate
+from edgekit.evaluation.record import Evaluation
 from edgekit.lineage import Lineage
 from edgekit.measurement.bench import bench
 from edgekit.pipeline import compress
@@ -136,13 +138,18 @@ def judge(files: dict[str, Artifact], floor: Artifact, look: Preprocess, data: D
     whole = speeds[0].latency_ms.median
     rows = []
     for (name, file), speed in zip({FLOOR: floor, **files}.items(), speeds, strict=True):
-        facts, card = inspect(file.path), file.card
-        found = against(start, start if name == FLOOR else evaluate(file, data.test))
+        facts = inspect(file.path)
+        found = against(start, start if name == FLOOR else as_fed(file, data.test, look))
         print(line(name, found), flush=True)
         rows.append({"name": name, "params": facts.params, "macs": facts.macs, **found, "timed": speed.summary(),
-                     "val_top1": evaluate(file, data.val, None if card else look).top1.value,
+                     "val_top1": as_fed(file, data.val, look).top1.value,
                      "latency": speed.latency_ms.median / whole})  # fmt: skip
     return {"rows": [{**row, "pareto": best} for row, best in zip(rows, unbeaten(rows), strict=True)]}
+
+
+def as_fed(file: Artifact, split: Split, look: Preprocess) -> Evaluation:
+    """With the images prepared as the file's card says, or as `look` does where it has none."""
+    return evaluate(file, split, file.card.preprocessing if file.card else look)
 
 
 def unbeaten(rows: list[dict[str, Any]]) -> tuple[bool, ...]:

@@ -1,11 +1,14 @@
 """The record's candidates are chosen without a look at the test images, and are what the committed recipe makes."""
 
 import argparse
+import shutil
 from pathlib import Path
 
 import pytest
 
 from edgekit.pipeline import compress
+from edgekit.train_config import Train
+from edgekit.training.fit import train
 
 
 @pytest.mark.slow
@@ -51,6 +54,22 @@ def test_a_network_grows_out_of_another_without_a_change_of_its_outputs(tmp_path
     found = keras.saving.load_model(grown(name, tmp_path / "trained.keras", tmp_path / "grown.keras"), compile=False)
     assert found.count_params() > trained.count_params()
     np.testing.assert_allclose(found.predict(images, verbose=0), trained.predict(images, verbose=0), atol=1e-5)
+
+
+def test_a_file_is_fed_as_its_card_says(tmp_path: Path) -> None:
+    from smaller_than import as_fed
+
+    import edgekit as ek
+    from tests.training import small
+
+    raw, own = (ek.load_data("digits", preprocess=ek.preset(name, 8, 8)) for name in ("raw", "tf"))
+    model = small.model()
+    train(model, own, Train(epochs=2, batch_size=32, learning_rate=5e-3))
+    (file,) = ek.export(model, tmp_path, dataset=own, variants=("float32",))
+    found = as_fed(file, raw.test, raw.test.preprocess)
+    assert found.top1.value == ek.evaluate(file, own.test).top1.value > ek.evaluate(file, raw.test).top1.value
+    bare = ek.load_artifact(shutil.copy(file.path, tmp_path / "bare.tflite"))
+    assert bare.card is None and as_fed(bare, own.test, own.test.preprocess).top1.value == found.top1.value
 
 
 def test_a_file_is_beaten_by_one_that_is_nowhere_worse() -> None:
