@@ -1,8 +1,9 @@
 """Random changes of training images, reproducible from a seed, outside the model that is saved.
 
-Rotation, zoom and brightness are Keras's preprocessing layers. Flips and shifts, which only move pixels, draw the same
-distributions here: Keras's layers take ten times as long on a CPU, which is a fifth of training a small network. MixUp
-and CutMix mix images and labels of a batch.
+Rotation, zoom and brightness are Keras's preprocessing layers. Flips and shifts, which only move pixels, are drawn
+here: Keras's layers take ten times as long on a CPU, which is a fifth of training a small network. A shift is drawn as
+Keras draws it; with both flips each axis has a draw of its own, where Keras 3 has one for both. MixUp and CutMix mix
+images and labels of a batch.
 """
 
 from __future__ import annotations
