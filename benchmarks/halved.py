@@ -38,9 +38,10 @@ def recipe(given: argparse.Namespace, target: dict[str, float] | None, epochs: i
     """Nothing is trained but within the step."""
     rounds, whom = (given.rounds, "teacher") if epochs > 1 else (1, True)  # an epoch alone learns its own answers
     learned = {"finetune": "as_trained", "finetune_epochs": epochs, "learning_rate": given.learning_rate}
-    step = {"channels": {**(target or {}), "importance": "taylor", "rounds": rounds, **learned, "distil": whom}}
+    chosen = {**(target or {}), "importance": "taylor", "exclude": given.exclude, "rounds": rounds}
+    step = {"channels": {**chosen, **learned, "distil": whom}}
     augment = {"flip": "horizontal", "shift": 0.125}
-    taught = {"teacher": str(given.teacher), "preprocess": given.teacher_preprocess, "answers": "once", "alpha": 0.9}
+    taught = {"teacher": str(given.teacher), "preprocess": given.teacher_preprocess, "answers": "once"}
     return Recipe.model_validate({
         "model": {"name": str(given.network)},
         "data": {"source": str(given.cifar), "preprocess": given.preprocess},
@@ -107,9 +108,10 @@ def main() -> None:
     arguments.add_argument("--work", type=Path, required=True, help="where runs are kept")
     arguments.add_argument("--preprocess", default="raw", choices=PRESETS)
     arguments.add_argument("--teacher-preprocess", default="tf", choices=PRESETS)
+    arguments.add_argument("--exclude", nargs="*", default=[], help="layers that keep their channels")
     arguments.add_argument("--rounds", type=int, default=1)
-    arguments.add_argument("--epochs", type=int, default=40, help="of fine-tuning after each round")
-    arguments.add_argument("--learning-rate", type=float, default=0.05, help="of the fine-tuning, its peak")
+    arguments.add_argument("--epochs", type=int, default=60, help="of fine-tuning after each round")
+    arguments.add_argument("--learning-rate", type=float, default=0.1, help="of the fine-tuning, its peak")
     given = arguments.parse_args()
     warnings.simplefilter("ignore")
     measured_under, network = conditions(), given.network.stem

@@ -11,6 +11,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from without_amx import amx
+
 from edgekit import __version__
 from edgekit.artifact import write_json
 from edgekit.run import now
@@ -26,6 +28,7 @@ def conditions() -> dict[str, Any]:
     return {
         "edgekit": __version__,
         "cpu": sorted(names),
+        "amx": amx(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),

@@ -1,21 +1,28 @@
 """What fewer channels, and fewer positions, bring: int8 latency of ResNet-8 in several widths, all files side by side.
 
 python benchmarks/widths.py [--processes 5]
+python benchmarks/without_amx.py python benchmarks/widths.py
 
-The weights are random. Processors with matrix units (AMX) compute up to 64 input channels and 16 output channels of a
-convolution in the time of one: there the number of positions counts, and with it the stride and the first blocks.
+The weights are random. XNNPACK's kernels for matrix units (AMX) compute up to 64 input channels and 16 output channels
+of a convolution in the time of one: there the number of positions counts, and with it the stride and the first blocks.
+Where there are such units, the whole network is also measured in turns with and without them; the second line above
+measures all widths without them.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import subprocess
+import sys
 import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
 
-from record import claim, conditions, save
+from record import claim, conditions, ratio, save
 from small_networks import Conv, Residual, built
+from without_amx import amx
 
 from edgekit.artifact import Artifact
 from edgekit.data.dataset import Dataset, load_data
@@ -44,6 +51,19 @@ def written(name: str, data: Dataset, folder: Path) -> Artifact:
     return made
 
 
+def in_turns(path: Path, turns: int) -> dict[str, list[float]]:
+    """Median ms of the file, a process a turn, with the matrix units and without."""
+    here = Path(__file__)
+    command = [sys.executable, "-m", "edgekit", "bench", str(path), "--processes", "1", "--no-store", "--json"]
+    ways = {"with": [], "without": [sys.executable, str(here.with_name("without_amx.py"))]}
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(turns):
+        for name, before in ways.items():
+            said = subprocess.run([*before, *command], check=True, capture_output=True, text=True).stdout
+            found[name].append(json.loads(said)["result"]["files"][0]["latency_ms"]["median"])
+    return found
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--processes", type=int, default=5)
@@ -59,11 +79,15 @@ def main() -> None:
             paths[name] = written(name, data, place).path
         macs = {name: inspect(path).macs for name, path in paths.items()}
         speeds = bench(list(paths.values()), processes=given.processes, min_seconds=2.0)
+        turns = in_turns(paths[WHOLE], given.processes) if amx() else None
     found = {name: speed.latency_ms.median for name, speed in zip(paths, speeds, strict=True)}
     claims = [claim(f"ResNet-8, channels {name}: int8 latency, with {macs[name] / macs[WHOLE]:.0%} of the MACs",
                     found[name] / found[WHOLE], "x") for name in NETWORKS if name != WHOLE]  # fmt: skip
     raw = {"macs": macs, "latency": {name: speed.summary() for name, speed in zip(paths, speeds, strict=True)}}
-    save("widths", claims, raw, measured_under)
+    if turns:
+        claims.append(claim("ResNet-8 int8: latency with AMX over that without", ratio(*turns.values()), "x"))
+        raw["with and without AMX, ms"] = turns
+    save("widths" if amx() else "widths_without_amx", claims, raw, measured_under)
 
 
 if __name__ == "__main__":
