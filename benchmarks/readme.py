@@ -62,9 +62,9 @@ def _row(claim: dict[str, Any]) -> str:
 
 def machine(under: dict[str, Any]) -> str:
     """What it was measured on."""
-    packages = under["packages"]
+    packages, units = under["packages"], ", with AMX" if under.get("amx") else ""
     return (
-        f"{', '.join(under['cpu'])}, {under['cores']} cores, TensorFlow {packages['tensorflow']}, "
+        f"{', '.join(under['cpu'])}, {under['cores']} cores{units}, TensorFlow {packages['tensorflow']}, "
         f"Keras {packages['keras']}, LiteRT {packages['ai-edge-litert']}"
     )
 
