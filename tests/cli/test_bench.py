@@ -17,6 +17,9 @@ def test_a_table_with_the_conditions(capfd):
     code, out, _ = run(capfd, "bench", tiny.path("float32"), tiny.path("int8"), *FAST)
     assert code == 0 and "float32.tflite" in out and "int8.tflite" in out
     assert "threads: 1" in out and "ai-edge-litert" in out and "median ms" in out
+    _, found = as_json(capfd, "bench", tiny.path("int8"), *FAST)
+    units = "amx_int8" in found["result"]["files"][0]["conditions"]["features"]
+    assert ("with matrix units (AMX), which no phone has" in out) == units
 
 
 def test_json_keeps_the_raw_samples(capfd):
