@@ -17,10 +17,9 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from paired import against, line
+from paired import against, int8_of, line
 from record import RESULTS, claim, conditions, save
 
-from edgekit.artifact import Artifact
 from edgekit.data.dataset import Dataset, load_data
 from edgekit.errors import BadInput
 from edgekit.evaluation.evaluate import evaluate
@@ -38,7 +37,7 @@ def recipe(given: argparse.Namespace, target: dict[str, float] | None, epochs: i
     """Nothing is trained but within the step."""
     rounds, whom = (given.rounds, "teacher") if epochs > 1 else (1, True)  # an epoch alone learns its own answers
     learned = {"finetune": "as_trained", "finetune_epochs": epochs, "learning_rate": given.learning_rate}
-    chosen = {**(target or {}), "importance": "taylor", "exclude": given.exclude, "rounds": rounds}
+    chosen = {**(target or {}), "importance": given.importance, "exclude": given.exclude, "rounds": rounds}
     step = {"channels": {**chosen, **learned, "distil": whom}}
     augment = {"flip": "horizontal", "shift": 0.125}
     taught = {"teacher": str(given.teacher), "preprocess": given.teacher_preprocess, "answers": "once"}
@@ -52,13 +51,9 @@ def recipe(given: argparse.Namespace, target: dict[str, float] | None, epochs: i
     })  # fmt: skip
 
 
-def int8(run: Compressed) -> Artifact:
-    return next(one for one in run.artifacts if one.card and one.card.variant == "int8")
-
-
 def halved(name: str, before: Compressed, after: Compressed, data: Dataset) -> dict[str, Any]:
     """Claims and raw values of half of the MACs."""
-    files = int8(before), int8(after)
+    files = int8_of(before.folder), int8_of(after.folder)
     lost = against(*(evaluate(file, data.test) for file in files))
     print(line(name, lost), flush=True)
     speeds = bench([file.path for file in files], processes=5, min_seconds=3.0)
@@ -79,7 +74,7 @@ def halved(name: str, before: Compressed, after: Compressed, data: Dataset) -> d
 
 def aimed(name: str, before: Compressed, after: Compressed, what: str) -> dict[str, Any]:
     """Claims and raw values of a target that is measured: how near it is met, by the files that the runs wrote."""
-    paths = [int8(run).path for run in (before, after)]
+    paths = [int8_of(run.folder).path for run in (before, after)]
     if what == "latency":
         speeds = bench(paths, processes=5, min_seconds=3.0)
         share = speeds[1].latency_ms.median / speeds[0].latency_ms.median
@@ -108,6 +103,7 @@ def main() -> None:
     arguments.add_argument("--work", type=Path, required=True, help="where runs are kept")
     arguments.add_argument("--preprocess", default="raw", choices=PRESETS)
     arguments.add_argument("--teacher-preprocess", default="tf", choices=PRESETS)
+    arguments.add_argument("--importance", default="taylor", choices=["l1", "bn", "taylor"])
     arguments.add_argument("--exclude", nargs="*", default=[], help="layers that keep their channels")
     arguments.add_argument("--rounds", type=int, default=1)
     arguments.add_argument("--epochs", type=int, default=60, help="of fine-tuning after each round")

@@ -8,11 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.artifact import Artifact
+from edgekit.artifact import Artifact, load_artifact
 from edgekit.data.split import Split
 from edgekit.evaluation.compare import compare, exact_p
 from edgekit.evaluation.evaluate import evaluate
 from edgekit.evaluation.record import Evaluation
+
+
+def int8_of(run: Path) -> Artifact:
+    """The one int8 file of a finished run."""
+    (path,) = (run / "artifacts").glob("*_int8.tflite")
+    return load_artifact(path)
 
 
 def against(reference: Evaluation, other: Evaluation) -> dict[str, Any]:

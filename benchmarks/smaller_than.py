@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from cells import markdown
-from paired import against, line
+from paired import against, int8_of, line
 from record import claim, conditions, save
 from small_networks import GROWN, NETWORKS, grown, written
 
@@ -123,12 +123,6 @@ def main() -> None:
     recipes = {path.name: load_recipe(path).model_dump(mode="json") for path in (RECIPE, FURTHER, STILL)}
     raw |= {"teacher_sha256": teacher, "recipes": recipes}
     save("smaller_than", claims_of(raw["rows"]), raw, measured_under)
-
-
-def int8_of(run: Path) -> Artifact:
-    """The one int8 file of a finished run."""
-    (path,) = (run / "artifacts").glob("*_int8.tflite")
-    return load_artifact(path)
 
 
 def judge(files: dict[str, Artifact], floor: Artifact, look: Preprocess, data: Dataset) -> dict[str, Any]:
