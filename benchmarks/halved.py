@@ -6,7 +6,9 @@ CIFAR_FOLDER holds train/CLASS/*.jpg and test/CLASS/*.jpg. NETWORK is a classifi
 prepared as --preprocess says. It goes through `edgekit compress` as it is, then to half of its MACs; the int8 files are
 timed side by side, and their instructions are counted on an emulated Raspberry Pi 4 (`edgekit device setup emulated`).
 Then it goes to 0.6 of its measured latency and of its instructions there, with an epoch of training each: how near is
-the target met? Runs are kept under --work: an interrupted benchmark goes on. The figures of other networks stay.
+the target met? Runs are kept under --work: an interrupted benchmark goes on. The figures of other networks, and of
+other layers whose channels all stay (--exclude, for the half alone), are kept. Where the processor has matrix units,
+without_amx.py before it measures what a phone would.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +36,13 @@ PI = "rpi4:emulated"
 FASTER, SHARE, NEAR = 1.6, 0.6, 0.05
 
 
-def recipe(given: argparse.Namespace, target: dict[str, float] | None, epochs: int = 1) -> Recipe:
+def recipe(
+    given: argparse.Namespace, target: dict[str, float] | None, epochs: int = 1, exclude: Sequence[str] = ()
+) -> Recipe:
     """Nothing is trained but within the step."""
     rounds, whom = (given.rounds, "teacher") if epochs > 1 else (1, True)  # an epoch alone learns its own answers
     learned = {"finetune": "as_trained", "finetune_epochs": epochs, "learning_rate": given.learning_rate}
-    chosen = {**(target or {}), "importance": given.importance, "exclude": given.exclude, "rounds": rounds}
+    chosen = {**(target or {}), "importance": given.importance, "exclude": exclude, "rounds": rounds}
     step = {"channels": {**chosen, **learned, "distil": whom}}
     augment = {"flip": "horizontal", "shift": 0.125}
     taught = {"teacher": str(given.teacher), "preprocess": given.teacher_preprocess, "answers": "once"}
@@ -120,8 +125,10 @@ def main() -> None:
         raw[name] = {**found, "conditions": measured_under}
         save("halved", [one for key in sorted(raw) for one in raw[key]["claims"]], raw, measured_under)
 
-    name = f"{network}, half of the MACs"
-    after = compress(recipe(given, {"macs": 0.5}, given.epochs), out=given.work / f"{network}-macs")
+    whole = " and ".join(given.exclude)
+    name = f"{network}, half of the MACs" + (f", all channels of {whole} kept" if whole else "")
+    half = recipe(given, {"macs": 0.5}, given.epochs, given.exclude)
+    after = compress(half, out=given.work / f"{network}-macs{'-'.join(['', *given.exclude])}")
     keep(name, halved(name, before, after, data))
     for what, about in {"latency": "latency", "instructions": "Raspberry Pi 4's instructions"}.items():
         name = f"{network}, {SHARE} of the {about}"
