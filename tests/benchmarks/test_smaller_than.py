@@ -72,6 +72,19 @@ def test_a_file_is_fed_as_its_card_says(tmp_path: Path) -> None:
     assert bare.card is None and as_fed(bare, own.test, own.test.preprocess).top1.value == found.top1.value
 
 
+def test_no_finalist_is_dropped_from_the_list() -> None:
+    from smaller_than import with_earlier
+
+    def row(name: str, top1: float, size: int, sha256: str = "") -> dict[str, object]:
+        return {"name": name, "sha256": sha256 or name, "top1": {"value": top1}, "bytes": size, "latency": 1.0}
+
+    earlier = with_earlier([row("floor", 0.8, 100), row("a", 0.7, 90), row("b", 0.6, 95)], [])
+    assert [(one["name"], one["pareto"]) for one in earlier] == [("floor", True), ("a", True), ("b", False)]
+    found = with_earlier([row("floor", 0.8, 100), row("b", 0.75, 80), row("c", 0.8, 90)], earlier)
+    assert [(one["name"], one["pareto"]) for one in found] == [("floor", False), ("a", False), ("b", True), ("c", True)]
+    assert [one["name"] for one in with_earlier([row("other", 0.8, 100)], earlier)] == ["other"]
+
+
 def test_a_file_is_beaten_by_one_that_is_nowhere_worse() -> None:
     from smaller_than import unbeaten
 
