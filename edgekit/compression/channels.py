@@ -33,13 +33,27 @@ from edgekit.step_config import Channels
 from edgekit.training.state import fingerprint
 
 NEAR = 0.01  # of the whole model: a share that is missed by no more is reached
-SAID = {"macs": "MACs", "params": "parameters", "latency": "latency", "latency_ms": "latency",
-        "instructions": "instructions"}  # fmt: skip
-# What is measured, and not counted from the layers: the name of its figure, and the unit.
-MEASURED = {"latency": ("latency_ms", "ms"), "latency_ms": ("latency_ms", "ms"),
-            "instructions": ("instructions_millions", "million instructions")}  # fmt: skip
 
 Measure = Callable[[Any], float]
+
+
+@dataclass(frozen=True)
+class _Aim:
+    """What a target is `said` to be, the name of its figure, and the unit of one that is measured; one that is counted
+    from the layers has none."""
+
+    said: str
+    figure: str
+    unit: str = ""
+
+
+AIMS = {
+    "macs": _Aim("MACs", "macs"),
+    "params": _Aim("parameters", "params"),
+    "latency": _Aim("latency", "latency_ms", "ms"),
+    "latency_ms": _Aim("latency", "latency_ms", "ms"),
+    "instructions": _Aim("instructions", "instructions_millions", "million instructions"),
+}
 
 
 def channels(
@@ -110,8 +124,8 @@ class _Job:
     ) -> None:
         self._model, self._config, self._evidence, self._progress = model, config, evidence, progress
         self._what, self._asked = config.target
-        self._figure, self._unit = MEASURED.get(self._what, ("", ""))
-        self._measures = self._what in MEASURED
+        self._aim = AIMS[self._what]
+        self._measures = bool(self._aim.unit)
         if self._measures and measure is None:
             raise UsageError(
                 f"channels with {self._what} needs a device to measure on, and there is none.",
@@ -136,7 +150,7 @@ class _Job:
             self._notes.update(dict.fromkeys(Note(*pair) for pair in chosen["notes"]))
             model, sizes = removed(found, chosen["keep"]), _sizes(found, chosen["keep"])
             training = self._tuned(model, number, context) if chosen["keep"] else None
-            took = {self._figure: chosen["measured"]} if self._measures else {}
+            took = {self._aim.figure: chosen["measured"]} if self._measures else {}
             rounds.append({"round": number, **_costs(found, sizes), **took, "training": training})
         self._progress(Progress("channels", self._config.rounds, self._config.rounds))
         return Stepped(model, self._done(start, sizes), self._left(found, start, rounds),
@@ -271,7 +285,10 @@ class _Job:
             "macs": {"before": start.macs, "after": last["macs"]},
             "params": {"before": start.params, "after": last["params"]},
             **(
-                {self._figure: {"before": start.takes, "after": last[self._figure]}, "device": self._config.measured_on}
+                {
+                    self._aim.figure: {"before": start.takes, "after": last[self._aim.figure]},
+                    "device": self._config.measured_on,
+                }
                 if self._measures
                 else {}
             ),
@@ -286,11 +303,11 @@ class _Job:
         ]
         notes += [Note(name, "its MACs are not counted: its kind is not known") for name in macs_cost(found).uncounted]
         limit, whole = self._limit(start, self._config.rounds), self._whole(start)
-        after = rounds[-1][self._figure or self._what]
+        after = rounds[-1][self._aim.figure]
         if self._measures and limit >= whole:
-            notes.append(Note(found.model.name, f"left as it is: it takes {whole:.3g} {self._unit} already"))
+            notes.append(Note(found.model.name, f"left as it is: it takes {whole:.3g} {self._aim.unit} already"))
         elif after - limit > NEAR * whole or (not self._measures and limit - after > NEAR * whole):
-            missed = f"{after / whole:.1%} of the {SAID[self._what]} are left, not {limit / whole:.1%}"
+            missed = f"{after / whole:.1%} of the {self._aim.said} are left, not {limit / whole:.1%}"
             notes.append(Note(found.model.name, f"{missed}: the rounds before left nothing nearer"))
         return (*found.notes, *notes, *self._notes)
 
@@ -309,7 +326,7 @@ def _unreachable(what: str, asked: float, share: float, value: float) -> BadInpu
     if what == "latency_ms":
         said, closest, remedy = f"{asked:.3g} ms", f"{value:.3g} ms", f"{value * 1.02:.3g} or more"
     else:
-        said, closest, remedy = f"{asked:.1%} of the {SAID[what]}", f"{share:.1%}", f"{share:.3f}"
+        said, closest, remedy = f"{asked:.1%} of the {AIMS[what].said}", f"{share:.1%}", f"{share:.3f}"
     return BadInput(
         f"The target, {said}, cannot be reached by removing channels: the closest is {closest}.",
         f"Set {what} to {remedy}, or a smaller multiple, or exclude fewer layers.",
