@@ -22,6 +22,7 @@ from typing import Any
 
 from paired import against, int8_of, line
 from record import RESULTS, claim, conditions, save
+from without_amx import amx
 
 from edgekit.data.dataset import Dataset, load_data
 from edgekit.errors import BadInput
@@ -67,7 +68,7 @@ def halved(name: str, before: Compressed, after: Compressed, data: Dataset) -> d
     faster = speeds[0].latency_ms.median / speeds[1].latency_ms.median
     claims = [
         claim(f"{name}: points of int8 top-1 against before", lost["points"], "", least=-1),
-        claim(f"{name}: int8 latency on this machine, times faster", faster, "x", least=FASTER),
+        claim(f"{name}: int8 latency{' with AMX' if amx() else ''}, times faster", faster, "x", least=FASTER),
         claim(f"{name}: instructions of int8 on a Raspberry Pi 4 (emulated), times fewer",
               counts[0].instructions / counts[1].instructions, "x", least=FASTER),
         claim(f"{name}: MACs left", last["macs"] / first["macs"], "x"),
