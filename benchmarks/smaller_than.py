@@ -10,7 +10,9 @@ smaller_still.yaml makes of the network that NAME trained. Only --finalists, and
 held against the floor on the test images, which are read for nothing else: top-1, McNemar's test, and the latency of
 all files side by side. Each network has its run under --work: an interrupted one goes on, and that of a finalist is
 what `edgekit compress --recipe benchmarks/smaller_than.yaml` (or smaller_still.yaml) makes. Finalists of earlier calls
-against the same floor stay in the table, as they were measured.
+against the same floor stay in the table, as they were measured. half_ResNet-8_learned_on is what smaller_than_half.yaml
+made of stages/step-0-channels/model.keras in the run of `halved.py ... --exclude conv2d_6 conv2d_7`, on the floor's own
+network.
 """
 
 from __future__ import annotations
@@ -173,9 +175,10 @@ def claims_of(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     floor, found = rows[0], []
     for row in rows[1:]:
         name, size = row["name"], row["bytes"] / floor["bytes"]
+        units = " with AMX" if row["conditions"]["amx"] else ""
         found += [claim(f"{name}: points of int8 top-1 above the floor", row["points"], "", least=0),
                   claim(f"{name}: bytes, of the floor's", size, "x", most=0.5),
-                  claim(f"{name}: latency, of the floor's", row["latency"], "x", most=0.5)]  # fmt: skip
+                  claim(f"{name}: latency{units}, of the floor's", row["latency"], "x", most=0.5)]  # fmt: skip
     return found
 
 
