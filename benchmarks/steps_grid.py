@@ -13,7 +13,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from edgekit.data.dataset import Dataset, load_data
 from edgekit.preprocess import preset
 from edgekit.quantize_config import Quantize
 from edgekit.recipe import Verify
-from edgekit.step_config import Step
+from edgekit.step_config import STEPS, Step
 from edgekit.train_config import Train
 
 FOLDER = RESULTS / "steps"
@@ -38,9 +38,11 @@ CLUSTERS = 16
 DEPTHWISE = 25  # weights of a channel of a 5x5 depthwise kernel, which is not clustered
 BATCH = 10  # 126 steps an epoch
 
+Steps = tuple[dict[str, Any], ...]
+
 PRUNE = {"epochs": 2, "recovery": 0.5}
 ALONE = "int8 alone"
-METHODS: dict[str, tuple[dict[str, Any], ...]] = {
+METHODS: dict[str, Steps] = {
     ALONE: (),
     "prune 50 %": ({"prune": {**PRUNE, "sparsity": 0.5}},),
     "prune 2:4": ({"prune": {**PRUNE, "pattern": "2:4"}},),
@@ -81,7 +83,7 @@ NETWORKS: dict[str, Network] = {
 }
 
 
-def measure(name: str, methods: Sequence[str], images: int | None = None) -> dict[str, Any]:
+def measure(name: str, methods: Mapping[str, Steps], images: int | None = None) -> dict[str, Any]:
     """The network, trained once, and each method on a copy of it; at most so many training images of every class."""
     from edgekit.training.fit import train
 
@@ -94,13 +96,13 @@ def measure(name: str, methods: Sequence[str], images: int | None = None) -> dic
     config = Train(epochs=cell.epochs, batch_size=BATCH, learning_rate=cell.rate)
     trained = train(model, data, config, seed=SEED)
     found = {}
-    for method in methods:
+    for method, steps in methods.items():
         print(f"   {name}: {method}", flush=True)
-        found[method] = taken(model, METHODS[method], data, cell.rate)
+        found[method] = taken(model, steps, data, cell.rate)
     return {"float_top1": float(trained.history["val_top1"].max()), "methods": found}
 
 
-def taken(model: Any, steps: tuple[dict[str, Any], ...], data: Dataset, rate: float) -> dict[str, Any]:
+def taken(model: Any, steps: Steps, data: Dataset, rate: float) -> dict[str, Any]:
     """What the steps did to a copy of the model, and what the int8 file of the last one says."""
     from edgekit.compression.step_context import StepContext
     from edgekit.compression.steps import take
@@ -109,7 +111,8 @@ def taken(model: Any, steps: tuple[dict[str, Any], ...], data: Dataset, rate: fl
     with tempfile.TemporaryDirectory() as folder:
         for number, said in enumerate(steps):
             (name, given), = said.items()  # fmt: skip
-            step = Step.model_validate({name: {**given, "learning_rate": rate / 2}})
+            learns = {"learning_rate": rate / 2} if "learning_rate" in STEPS[name].model_fields else {}
+            step = Step.model_validate({name: {**given, **learns}})
             state = Path(folder) / f"{number}"
             state.mkdir()
             context = StepContext(data, state, Train(batch_size=BATCH), Quantize(), Verify(), True, True, SEED)
@@ -155,7 +158,7 @@ def run(name: str, methods: list[str], results: Path) -> None:
     """Measures a network here and writes its file."""
     warnings.simplefilter("ignore")
     measured_under = conditions()
-    found = measure(name, methods)
+    found = measure(name, {method: METHODS[method] for method in methods})
     whole = {"name": name, "code": code(), "network": asdict(NETWORKS[name]), "conditions": measured_under}
     write_json(path_of(name, results), {**whole, **found})
 
