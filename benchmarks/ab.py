@@ -11,7 +11,6 @@ the other's result stays.
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import tempfile
 import warnings
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from random_networks import random_file
-from record import RESULTS, claim, conditions, save
+from record import claim, conditions, earlier, save
 
 from edgekit.measurement.bench import bench, side_by_side
 from edgekit.measurement.compare import NONE_FOUND
@@ -110,8 +109,7 @@ def main() -> None:
     given = arguments.parse_args()
     warnings.simplefilter("ignore")
     measured_under = conditions()
-    kept = RESULTS / "ab.json"
-    raw = json.loads(kept.read_text("utf-8"))["raw"] if kept.exists() and len(given.ways) < len(WAYS) else {}
+    raw = earlier("ab", {}) if len(given.ways) < len(WAYS) else {}
     with tempfile.TemporaryDirectory() as folder:
         *files, by = models(Path(folder))
         for way in given.ways:

@@ -14,15 +14,13 @@ without_amx.py before it measures what a phone would.
 from __future__ import annotations
 
 import argparse
-import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from paired import against, int8_of, line
-from record import RESULTS, claim, conditions, save
-from without_amx import amx
+from record import claim, conditions, earlier, save, units
 
 from edgekit.data.dataset import Dataset, load_data
 from edgekit.errors import BadInput
@@ -57,8 +55,8 @@ def recipe(
     })  # fmt: skip
 
 
-def halved(name: str, before: Compressed, after: Compressed, data: Dataset) -> dict[str, Any]:
-    """Claims and raw values of half of the MACs."""
+def halved(name: str, before: Compressed, after: Compressed, data: Dataset, under: dict[str, Any]) -> dict[str, Any]:
+    """Claims and raw values of half of the MACs, measured `under` these conditions."""
     files = int8_of(before.folder), int8_of(after.folder)
     lost = against(*(evaluate(file, data.test) for file in files))
     print(line(name, lost), flush=True)
@@ -68,7 +66,7 @@ def halved(name: str, before: Compressed, after: Compressed, data: Dataset) -> d
     faster = speeds[0].latency_ms.median / speeds[1].latency_ms.median
     claims = [
         claim(f"{name}: points of int8 top-1 against before", lost["points"], "", least=-1),
-        claim(f"{name}: int8 latency{' with AMX' if amx() else ''}, times faster", faster, "x", least=FASTER),
+        claim(f"{name}: int8 latency{units(under)}, times faster", faster, "x", least=FASTER),
         claim(f"{name}: instructions of int8 on a Raspberry Pi 4 (emulated), times fewer",
               counts[0].instructions / counts[1].instructions, "x", least=FASTER),
         claim(f"{name}: MACs left", last["macs"] / first["macs"], "x"),
@@ -117,8 +115,7 @@ def main() -> None:
     given = arguments.parse_args()
     warnings.simplefilter("ignore")
     measured_under, network = conditions(), given.network.stem
-    kept = RESULTS / "halved.json"
-    raw = json.loads(kept.read_text("utf-8"))["raw"] if kept.exists() else {}
+    raw = earlier("halved", {})
     data = load_data(given.cifar, preprocess=preset(given.preprocess, *size_of(given.network)))
     before = compress(recipe(given, None), out=given.work / network)
 
@@ -130,7 +127,7 @@ def main() -> None:
     name = f"{network}, half of the MACs" + (f", all channels of {whole} kept" if whole else "")
     half = recipe(given, {"macs": 0.5}, given.epochs, given.exclude)
     after = compress(half, out=given.work / f"{network}-macs{'-'.join(['', *given.exclude])}")
-    keep(name, halved(name, before, after, data))
+    keep(name, halved(name, before, after, data, measured_under))
     for what, about in {"latency": "latency", "instructions": "Raspberry Pi 4's instructions"}.items():
         name = f"{network}, {SHARE} of the {about}"
         try:

@@ -12,11 +12,11 @@ from typing import Any
 import grid as qat_grid
 import smaller_than
 import steps_grid
+from record import RESULTS, units
 from verify_tables import with_measured
 
 ROOT = Path(__file__).parents[1]
 README, PAGE, VERIFY = ROOT / "README.md", ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "verify.md"
-RESULTS = Path(__file__).with_name("results")
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 # Results whose claims stand in the README, with what a claim has to hold to be one of them; in this order.
 HEADLINES: dict[str, tuple[str, ...]] = {
@@ -66,9 +66,9 @@ def _row(claim: dict[str, Any]) -> str:
 
 def machine(under: dict[str, Any]) -> str:
     """What it was measured on."""
-    packages, units = under["packages"], ", with AMX" if under.get("amx") else ""
+    packages = under["packages"]
     return (
-        f"{', '.join(under['cpu'])}, {under['cores']} cores{units}, TensorFlow {packages['tensorflow']}, "
+        f"{', '.join(under['cpu'])}, {under['cores']} cores{units(under)}, TensorFlow {packages['tensorflow']}, "
         f"Keras {packages['keras']}, LiteRT {packages['ai-edge-litert']}"
     )
 

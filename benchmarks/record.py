@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import statistics
@@ -47,16 +48,32 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
 
 def in_turn(works: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
     """Seconds of every work, round by round, one after the other: a drift of the machine meets them all alike."""
-    seconds: dict[str, list[float]] = {name: [] for name in works}
+    return figures_in_turn({name: lambda work=work: timed(work)[0] for name, work in works.items()}, rounds)
+
+
+def figures_in_turn(works: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """As `in_turn`, for works that tell a figure of their own."""
+    figures: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(rounds):
         for name, work in works.items():
-            seconds[name].append(timed(work)[0])
-    return seconds
+            figures[name].append(work())
+    return figures
 
 
 def ratio(slow: Sequence[float], fast: Sequence[float]) -> float:
     """Median of the ratios round by round."""
     return statistics.median(a / b for a, b in zip(slow, fast, strict=True))
+
+
+def units(measured_under: dict[str, Any]) -> str:
+    """What a latency has to say of where it was measured: matrix units change it beyond what carries over."""
+    return " with AMX" if measured_under.get("amx") else ""
+
+
+def earlier(name: str, none: Any) -> Any:
+    """The raw values of results/NAME.json, `none` where there is no such file: what a call does not measure stays."""
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text("utf-8"))["raw"] if path.exists() else none
 
 
 def save(name: str, claims: list[dict[str, Any]], raw: Any, measured_under: dict[str, Any]) -> None:

@@ -18,14 +18,13 @@ network.
 from __future__ import annotations
 
 import argparse
-import json
 import warnings
 from pathlib import Path
 from typing import Any
 
 from cells import markdown
 from paired import against, int8_of, line
-from record import RESULTS, claim, conditions, save
+from record import claim, conditions, earlier, save, units
 from small_networks import GROWN, NETWORKS, grown, written
 
 from edgekit.artifact import Artifact, load_artifact, sha256_of
@@ -124,15 +123,10 @@ def main() -> None:
     look = preset(given.floor_preprocess, 32, 32)
     data = load_data(given.cifar, preprocess=look)
     about = {"teacher_sha256": sha256_of(given.teacher.read_bytes()), "conditions": measured_under}
-    rows = with_earlier([{**row, **about} for row in judge(files, load_artifact(given.floor), look, data)], listed())
+    found = [{**row, **about} for row in judge(files, load_artifact(given.floor), look, data)]
+    rows = with_earlier(found, earlier("smaller_than", {"rows": []})["rows"])
     recipes = {path.name: load_recipe(path).model_dump(mode="json") for path in (RECIPE, FURTHER, STILL, HALF)}
     save("smaller_than", claims_of(rows), {"rows": rows, "recipes": recipes}, measured_under)
-
-
-def listed() -> list[dict[str, Any]]:
-    """The rows of earlier calls."""
-    path = RESULTS / "smaller_than.json"
-    return json.loads(path.read_text("utf-8"))["raw"]["rows"] if path.exists() else []
 
 
 def with_earlier(rows: list[dict[str, Any]], before: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -175,10 +169,10 @@ def claims_of(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     floor, found = rows[0], []
     for row in rows[1:]:
         name, size = row["name"], row["bytes"] / floor["bytes"]
-        units = " with AMX" if row["conditions"]["amx"] else ""
         found += [claim(f"{name}: points of int8 top-1 above the floor", row["points"], "", least=0),
                   claim(f"{name}: bytes, of the floor's", size, "x", most=0.5),
-                  claim(f"{name}: latency{units}, of the floor's", row["latency"], "x", most=0.5)]  # fmt: skip
+                  claim(f"{name}: latency{units(row['conditions'])}, of the floor's", row["latency"], "x",
+                        most=0.5)]  # fmt: skip
     return found
 
 

@@ -11,14 +11,13 @@ browser` and `edgekit device setup emulated` first, for the whole table.
 from __future__ import annotations
 
 import argparse
-import json
 import warnings
 from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from record import RESULTS, claim, conditions, save
+from record import claim, conditions, earlier, save
 
 from edgekit.artifact import save_artifact
 from edgekit.cli.verify_text import verify_text
@@ -67,8 +66,7 @@ def claims_of(name: str, found: dict[str, Any]) -> list[dict[str, Any]]:
 
 def keep(name: str, found: dict[str, Any], measured_under: dict[str, Any]) -> None:
     """Files that were verified before stay."""
-    path = RESULTS / "verify.json"
-    raw = json.loads(path.read_text("utf-8"))["raw"] if path.exists() else {}
+    raw = earlier("verify", {})
     raw[name] = found
     save("verify", [one for name, found in raw.items() for one in claims_of(name, found)], raw, measured_under)
 

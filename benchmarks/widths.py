@@ -20,9 +20,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from record import claim, conditions, ratio, save
+from record import claim, conditions, figures_in_turn, ratio, save
 from small_networks import Conv, Residual, built
-from without_amx import amx
 
 from edgekit.artifact import Artifact
 from edgekit.data.dataset import Dataset, load_data
@@ -51,17 +50,11 @@ def written(name: str, data: Dataset, folder: Path) -> Artifact:
     return made
 
 
-def in_turns(path: Path, turns: int) -> dict[str, list[float]]:
-    """Median ms of the file, a process a turn, with the matrix units and without."""
-    here = Path(__file__)
+def median_ms(path: Path, *before: str) -> float:
+    """Of the file, in a process of its own, with this command before it."""
     command = [sys.executable, "-m", "edgekit", "bench", str(path), "--processes", "1", "--no-store", "--json"]
-    ways = {"with": [], "without": [sys.executable, str(here.with_name("without_amx.py"))]}
-    found: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(turns):
-        for name, before in ways.items():
-            said = subprocess.run([*before, *command], check=True, capture_output=True, text=True).stdout
-            found[name].append(json.loads(said)["result"]["files"][0]["latency_ms"]["median"])
-    return found
+    said = subprocess.run([*before, *command], check=True, capture_output=True, text=True).stdout
+    return float(json.loads(said)["result"]["files"][0]["latency_ms"]["median"])
 
 
 def main() -> None:
@@ -79,7 +72,9 @@ def main() -> None:
             paths[name] = written(name, data, place).path
         macs = {name: inspect(path).macs for name, path in paths.items()}
         speeds = bench(list(paths.values()), processes=given.processes, min_seconds=2.0)
-        turns = in_turns(paths[WHOLE], given.processes) if amx() else None
+        whole, refused = paths[WHOLE], str(Path(__file__).with_name("without_amx.py"))
+        ways = {"with": lambda: median_ms(whole), "without": lambda: median_ms(whole, sys.executable, refused)}
+        turns = figures_in_turn(ways, given.processes) if measured_under["amx"] else None
     found = {name: speed.latency_ms.median for name, speed in zip(paths, speeds, strict=True)}
     claims = [claim(f"ResNet-8, channels {name}: int8 latency, with {macs[name] / macs[WHOLE]:.0%} of the MACs",
                     found[name] / found[WHOLE], "x") for name in NETWORKS if name != WHOLE]  # fmt: skip
@@ -87,7 +82,7 @@ def main() -> None:
     if turns:
         claims.append(claim("ResNet-8 int8: latency with AMX over that without", ratio(*turns.values()), "x"))
         raw["with and without AMX, ms"] = turns
-    save("widths" if amx() else "widths_without_amx", claims, raw, measured_under)
+    save("widths" if measured_under["amx"] else "widths_without_amx", claims, raw, measured_under)
 
 
 if __name__ == "__main__":

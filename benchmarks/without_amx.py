@@ -31,14 +31,14 @@ class Program(ctypes.Structure):
 
 def amx() -> bool:
     """Whether this process gets the matrix units."""
-    if not _has_them():
+    if not _has_the_call():
         return False
     return int(ctypes.CDLL(None).syscall(ARCH_PRCTL, REQUEST, TILE_DATA)) == 0
 
 
 def refuse() -> None:
     """From here on, for this process and its children; it cannot be taken back. Raises OSError where Linux will not."""
-    if not _has_them():
+    if not _has_the_call():
         return
     steps = [
         (LOAD, 0, 0, NUMBER), (IF_EQUAL, 0, 3, ARCH_PRCTL),
@@ -52,7 +52,7 @@ def refuse() -> None:
             raise OSError(ctypes.get_errno(), f"prctl: {os.strerror(ctypes.get_errno())}")
 
 
-def _has_them() -> bool:
+def _has_the_call() -> bool:
     return (platform.system(), platform.machine()) == ("Linux", "x86_64")
 
 

@@ -8,12 +8,11 @@ Weights are random, of 10 classes: size and latency do not depend on them. Each 
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from record import RESULTS, claim, conditions, save
+from record import claim, conditions, earlier, save
 
 import edgekit as ek
 from edgekit.models.zoo import ZOO, find
@@ -54,8 +53,7 @@ def main() -> None:
     arguments.add_argument("--image-size", default=",".join(map(str, SIZES)), metavar="N[,N]")
     given = arguments.parse_args()
     under = conditions()
-    path = RESULTS / "zoo.json"
-    rows = json.loads(path.read_text("utf-8"))["raw"] if path.exists() else []
+    rows = earlier("zoo", [])
     for name in [find(name)[0] for name in given.names] or list(ZOO):
         for size in map(int, given.image_size.split(",")):
             with tempfile.TemporaryDirectory() as folder:

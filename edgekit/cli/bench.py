@@ -136,14 +136,14 @@ def _text(found: dict[str, Any]) -> str:
 
 def _state(seen: dict[str, Any]) -> str:
     """What the system told before anything was measured, and what of the processor says little of a phone's."""
-    units = ", with matrix units (AMX), which no phone has" if "amx_int8" in seen.get("features", ()) else ""
     known = {
+        "with matrix units (AMX), which no phone has": "amx_int8" in seen.get("features", ()) or None,
         "governor {}": seen.get("governor"),
         "{:.0f} MHz": seen.get("mhz"),
         "{:.0f} degrees": seen.get("celsius"),
         "load {:.1f}": seen.get("load"),
     }
-    return units + "".join(f", {words.format(value)}" for words, value in known.items() if value is not None)
+    return "".join(f", {words.format(value)}" for words, value in known.items() if value is not None)
 
 
 def _line(row: dict[str, Any], several: bool, devices: bool) -> dict[str, Any]:

@@ -267,7 +267,9 @@ class _Job:
     def _figures(
         self, found: ChannelGraph, start: _Start, sizes: dict[str, int], rounds: list[dict[str, Any]]
     ) -> dict[str, Any]:
-        last = rounds[-1]
+        last, aim = rounds[-1], self._aim
+        took = {"before": start.takes, "after": last[aim.figure]}
+        measured = {aim.figure: took, "device": self._config.measured_on} if self._measures else {}
         groups = [
             {
                 "group": one.name,
@@ -284,14 +286,7 @@ class _Job:
             "importance": self._config.importance,
             "macs": {"before": start.macs, "after": last["macs"]},
             "params": {"before": start.params, "after": last["params"]},
-            **(
-                {
-                    self._aim.figure: {"before": start.takes, "after": last[self._aim.figure]},
-                    "device": self._config.measured_on,
-                }
-                if self._measures
-                else {}
-            ),
+            **measured,
             "groups": groups,
             "rounds": rounds,
             "training": last["training"],
