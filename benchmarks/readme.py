@@ -34,8 +34,7 @@ HEADLINES: dict[str, tuple[str, ...]] = {
     "mlperf": ("",),
     "several_devices": ("against 1",),
     "distillation_few": ("points by a teacher",),
-    "halved": ("kept: points", "kept: instructions", "mobilenet_v2_035, half of the MACs: points",
-               "mobilenet_v2_035, half of the MACs: instructions", "off the target"),
+    "halved": ("kept: ", "mobilenet_v2_035", "off the target"),
     "smaller_than": ("half_ResNet-8_learned_on",),
     "mediapipe_top1": tuple(f"efficientnet_lite0_{kind}, {way}: same top-1" for kind in ("float32", "int8_uint8")
                             for way in ("same pixels", "as they come")),
